@@ -1,0 +1,59 @@
+# Two commands: `make run` serves on http://localhost:8000, `make test` proves it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-long check format bench lock clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(BIN)/slideloom  ## .venv with the service in it
+
+$(BIN)/slideloom: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (set PYTHON=...)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/slideloom tests/requirements.lock
+	@echo "setting up the test tools ..."
+	@$(PIP) install --require-hashes -r tests/requirements.lock
+	@touch $@
+
+run: setup  ## serve on http://localhost:8000
+	@exec $(BIN)/slideloom serve
+
+test: $(VENV)/.dev  ## every test
+	@sh tests/support/tools.sh
+	@$(BIN)/python -m pytest
+
+test-long: $(VENV)/.dev  ## the full figures of the issues, minutes
+	@$(BIN)/python -m pytest -m "long or not long" --timeout 1800
+
+check: $(VENV)/.dev  ## format, lint, types, import layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev  ## let the formatter decide
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev  ## ours beside a plain baseline and the floor
+	@$(BIN)/python -m tests.bench
+
+lock: $(VENV)/.dev  ## resolve the lock files anew
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--group build pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--group build --group dev -c requirements.lock pyproject.toml -o tests/requirements.lock
+
+clean:  ## remove what setup made
+	rm -rf $(VENV)

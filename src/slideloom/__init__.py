@@ -1,0 +1,1 @@
+"""Slideloom makes all the pictures of a slide deck at once."""

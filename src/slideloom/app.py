@@ -1,0 +1,83 @@
+"""The ASGI application: routes, middleware, lifespan."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from slideloom.assembly import open_services
+from slideloom.errors import SlideloomError
+from slideloom.settings import Settings
+from slideloom.web import batches, ops, sessions, slides
+from slideloom.web.guard import Guard
+from slideloom.web.openapi import build_openapi
+from slideloom.web.pages import page_routes
+from slideloom.web.problems import answer_error, answer_http_error
+
+ENDPOINTS = (*batches.ENDPOINTS, *slides.ENDPOINTS, *sessions.ENDPOINTS, *ops.ENDPOINTS)
+"""The route table: the router and OpenAPI are both made of it."""
+_EXPOSED = ("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed")
+
+
+def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlette:
+    """The application; its lifespan opens the services and closes them."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_services(settings, warnings=warnings) as services:
+            app.state.services = services
+            yield
+
+    return Starlette(
+        routes=_routes(settings),
+        middleware=[
+            Middleware(Guard),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=_EXPOSED,
+            ),
+        ],
+        exception_handlers={
+            SlideloomError: answer_error,
+            HTTPException: answer_http_error,
+            Exception: answer_error,
+        },
+        lifespan=lifespan,
+    )
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    prefix = settings.api_prefix
+    document = build_openapi(ENDPOINTS, prefix=prefix)
+
+    async def openapi(_: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    routes: list[BaseRoute] = [
+        Route(
+            prefix + endpoint.path if endpoint.below_prefix else endpoint.path,
+            endpoint.handler,
+            methods=[endpoint.method],
+        )
+        for endpoint in ENDPOINTS
+    ]
+    routes.append(Route(f"{prefix}/openapi.json", openapi))
+    images = Path(settings.image_output_dir)
+    return [*routes, *page_routes(static=_static_folder(), images=images, prefix=prefix)]
+
+
+def _static_folder() -> Path:
+    """The page's files: inside the package when installed, beside `src` in a checkout."""
+    packaged = Path(str(files("slideloom"))) / "static"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "static"

@@ -1,0 +1,113 @@
+"""Builds the service's parts from the settings, and closes them: the only chooser of parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from slideloom.engine.batches import BatchEngine, EngineLimits
+from slideloom.engine.lanes import Lane
+from slideloom.engine.retry import RetryPolicy
+from slideloom.engine.slide import SlideMaker
+from slideloom.errors import SettingsError
+from slideloom.logs import Log, LogWriter, open_log
+from slideloom.providers.base import Provider
+from slideloom.queues.local import LocalQueue
+from slideloom.settings import Settings
+from slideloom.stores.base import ImageStore
+from slideloom.stores.files import FileImageStore
+from slideloom.stores.sqlite import SqliteBatchStore
+
+_HOUR_S = 3600.0
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """One running service's parts."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+    """What the operator should know about the settings, in words."""
+    engine: BatchEngine
+    provider: Provider
+    images: ImageStore
+    log_writer: LogWriter
+    log: Log
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, warnings: tuple[str, ...] = ()
+) -> AsyncIterator[Services]:
+    """The service's parts, open; closed in the opposite order.
+
+    Raises:
+        SettingsError: a folder cannot be written, or the provider's shape is not known.
+        StoreError: the database cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        log_writer = _open_log_writer(settings)
+        stack.callback(log_writer.close)
+        log = open_log(log_writer)
+        store = await SqliteBatchStore.open(Path(settings.data_dir) / "slideloom.sqlite3")
+        stack.push_async_callback(store.close)
+        images = await FileImageStore.open(
+            Path(settings.image_output_dir), min_free_mb=settings.min_free_mb
+        )
+        stack.push_async_callback(images.close)
+        provider = _choose_provider(settings)
+        stack.push_async_callback(provider.close)
+        policy = RetryPolicy(
+            retry_no_image=settings.retry_no_image, backoff_base_s=settings.backoff_base_seconds
+        )
+        engine = BatchEngine(
+            store=store,
+            queue=LocalQueue(concurrency=settings.batch_max_concurrent),
+            maker=SlideMaker(
+                provider=provider,
+                lane=Lane(backoff_base_s=policy.backoff_base_s),
+                images=images,
+                policy=policy,
+                slide_timeout_s=settings.slide_timeout_seconds,
+            ),
+            limits=EngineLimits(
+                slide_timeout_s=settings.slide_timeout_seconds,
+                batch_timeout_s=settings.batch_timeout_seconds,
+                single_workers=settings.batch_max_workers,
+                keep_finished_s=settings.batch_cleanup_hours * _HOUR_S,
+            ),
+            log=log,
+        )
+        await engine.start()
+        # A server that stops in order has stopped the engine before; then this is nothing.
+        stack.push_async_callback(engine.stop, grace_s=0.0)
+        yield Services(
+            settings=settings,
+            warnings=warnings,
+            engine=engine,
+            provider=provider,
+            images=images,
+            log_writer=log_writer,
+            log=log,
+        )
+
+
+def _open_log_writer(settings: Settings) -> LogWriter:
+    try:
+        return LogWriter(
+            Path(settings.log_dir),
+            retention_days=settings.log_retention_days,
+            secrets=settings.secrets,
+        )
+    except OSError as error:
+        message = f"LOG_DIR={settings.log_dir} cannot be written: {error.strerror}"
+        raise SettingsError(message) from error
+
+
+def _choose_provider(settings: Settings) -> Provider:
+    """By `LLM_IMAGE_API`; `auto` guesses from key and base address. Source: providers policy."""
+    if settings.llm_image_api == "local" or not settings.image_key:
+        from slideloom.providers.local import LocalProvider  # noqa: PLC0415 - typst is 80 MB
+
+        return LocalProvider()
+    raise SettingsError("todo")

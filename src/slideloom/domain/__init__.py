@@ -1,0 +1,1 @@
+"""Structs and rules: nothing here awaits, opens, logs or reads a clock."""

@@ -1,0 +1,120 @@
+"""What can happen to a batch, as its log keeps it.
+
+A batch is its log: `domain.batch.fold` turns these into the state. Places are
+0-based positions in the request; times are wall-clock seconds since 1970,
+durations are measured on the monotonic clock.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from slideloom.domain.slide import Slide
+from slideloom.errors import SlideErrorCode
+
+
+class _Event(Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    at_s: float
+    """When, on the wall clock."""
+
+
+class BatchOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was ordered, every default filled in and every limit applied."""
+
+    session_id: str
+    """Names the log files of this batch."""
+    slides: tuple[Slide, ...]
+    style_prompt: str
+    max_workers: int
+    """Slides under way at once, at most."""
+    aspect_ratio: str
+    """`W:H` as it was sent."""
+    model: str | None = None
+
+
+class BatchSubmitted(_Event, frozen=True, tag="batch.submitted"):
+    """The order was taken: always the first event of a log."""
+
+    order: BatchOrder
+
+
+class BatchStarted(_Event, frozen=True, tag="batch.started"):
+    """A run of the batch began."""
+
+
+class SlideStarted(_Event, frozen=True, tag="slide.started"):
+    """An attempt is about to be made; without an end it may have been billed."""
+
+    place: int
+    attempt: int
+    """1-based, within the run."""
+    provider: str
+    model: str
+    bills: bool
+    """Whether the call may cost money."""
+    final_prompt: str
+
+
+class SlideRetrying(_Event, frozen=True, tag="slide.retrying"):
+    """An attempt gave no picture, and another one follows."""
+
+    place: int
+    attempt: int
+    error_code: SlideErrorCode
+    error_detail: str
+    delay_s: float
+    possibly_billed: bool
+    http_status: int | None = None
+    request_id: str | None = None
+
+
+class SlideDone(_Event, frozen=True, tag="slide.done"):
+    """A picture was kept."""
+
+    place: int
+    image: str
+    """Its file name."""
+    width: int
+    height: int
+    aspect_ratio_ok: bool
+    final_prompt: str
+    generation_time_s: float
+    provider: str
+    model: str
+    cached: bool = False
+    cost_usd: float | None = None
+    http_status: int | None = None
+    request_id: str | None = None
+    revised_prompt: str | None = None
+    usage: dict[str, Any] | None = None
+
+
+class SlideFailed(_Event, frozen=True, tag="slide.failed"):
+    """The slide ends without a picture."""
+
+    place: int
+    error_code: SlideErrorCode
+    error_detail: str = ""
+    final_prompt: str | None = None
+    generation_time_s: float | None = None
+    possibly_billed: bool = False
+    http_status: int | None = None
+    request_id: str | None = None
+    retry_after_s: float | None = None
+
+
+class BatchFinished(_Event, frozen=True, tag="batch.finished"):
+    """Every slide has ended."""
+
+    total_time_s: float
+
+
+Event = (
+    BatchSubmitted
+    | BatchStarted
+    | SlideStarted
+    | SlideRetrying
+    | SlideDone
+    | SlideFailed
+    | BatchFinished
+)

@@ -1,0 +1,133 @@
+"""What a batch's session files and log lines say. Source: contract section 8."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from slideloom.clock import to_iso
+from slideloom.domain.batch import BatchState, SlideState
+from slideloom.domain.events import SlideDone, SlideFailed
+from slideloom.domain.slide import Slide
+from slideloom.domain.status import cost_usd, possibly_billed
+from slideloom.engine.slide import AttemptLog
+from slideloom.logs import Log
+
+
+def log_batch_start(log: Log, state: BatchState) -> None:
+    """The order was taken."""
+    order = state.order
+    log.info(
+        "batch_generate_start",
+        batch_id=state.batch_id,
+        session_id=order.session_id,
+        total_slides=len(order.slides),
+        max_workers=order.max_workers,
+        aspect_ratio=order.aspect_ratio,
+        action="batch_generate_start",
+        document={
+            "batch_id": state.batch_id,
+            "session_id": order.session_id,
+            "created_at": to_iso(state.created_at_s),
+            "request": order,
+        },
+    )
+
+
+def log_slide_end(  # noqa: PLR0913 - one log line's facts, all named
+    log: Log,
+    *,
+    session_id: str,
+    batch_id: str | None,
+    slide: Slide,
+    action: str,
+    end: SlideDone | SlideFailed,
+    attempts: Sequence[AttemptLog],
+) -> None:
+    """A slide has ended."""
+    facts = _done_details(end) if isinstance(end, SlideDone) else _failed_details(end)
+    details = {
+        "slide_id": slide.id,
+        "page_num": slide.page_num,
+        "attempts": len(attempts),
+        "generation_time": end.generation_time_s,
+        **facts,
+    }
+    write = log.info if isinstance(end, SlideDone) else log.warning
+    write(
+        "slide_completed" if isinstance(end, SlideDone) else "slide_failed",
+        batch_id=batch_id,
+        session_id=session_id,
+        details=details,
+        action=action,
+        document={
+            "batch_id": batch_id,
+            "session_id": session_id,
+            "status": "done" if isinstance(end, SlideDone) else "error",
+            "slide": slide,
+            "final_prompt": end.final_prompt,
+            "result": details,
+            "attempts": list(attempts),
+        },
+    )
+
+
+def log_batch_end(log: Log, state: BatchState) -> None:
+    """Every slide has ended."""
+    summary = {
+        "total_slides": len(state.slides),
+        "successful": state.count("done"),
+        "failed": state.count("error"),
+        "total_time": state.total_time_s,
+        "cost_usd": cost_usd(state),
+        "possibly_billed": possibly_billed(state),
+    }
+    log.info(
+        "batch_generate_complete",
+        batch_id=state.batch_id,
+        session_id=state.order.session_id,
+        status=state.status,
+        summary=summary,
+        action="batch_generate_complete",
+        document={
+            "batch_id": state.batch_id,
+            "session_id": state.order.session_id,
+            "status": state.status,
+            "summary": summary,
+            "slides": [
+                _outline(order, slide)
+                for order, slide in zip(state.order.slides, state.slides, strict=True)
+            ],
+        },
+    )
+
+
+def _outline(order: Slide, slide: SlideState) -> dict[str, Any]:
+    return {
+        "slide_id": order.id,
+        "page_num": order.page_num,
+        "status": slide.status,
+        "image": slide.image,
+        "error_code": slide.error_code,
+        "generation_time": slide.generation_time_s,
+    }
+
+
+def _done_details(end: SlideDone) -> dict[str, Any]:
+    return {
+        "image": end.image,
+        "provider": end.provider,
+        "model": end.model,
+        "cached": end.cached,
+        "cost_usd": end.cost_usd,
+        "width": end.width,
+        "height": end.height,
+        "aspect_ratio_ok": end.aspect_ratio_ok,
+    }
+
+
+def _failed_details(end: SlideFailed) -> dict[str, Any]:
+    return {
+        "error_code": end.error_code,
+        "error_detail": end.error_detail,
+        "http_status": end.http_status,
+        "possibly_billed": end.possibly_billed,
+    }

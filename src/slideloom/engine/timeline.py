@@ -1,0 +1,46 @@
+"""One batch while it is of interest: its state, for any number of readers."""
+
+import asyncio
+
+from slideloom.clock import monotonic_s
+from slideloom.domain.batch import BatchState, apply
+from slideloom.domain.events import Event
+
+
+class Timeline:
+    """What is known of one batch; only what is already written is announced here."""
+
+    def __init__(self, state: BatchState) -> None:
+        self.state = state
+        self._early: dict[int, Event] = {}
+        self._taken_at_s = monotonic_s()
+        self._finished = asyncio.Event()
+        if state.is_final:
+            self._finished.set()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the order was taken; until the end when it has ended."""
+        if self.state.total_time_s is not None:
+            return self.state.total_time_s
+        return monotonic_s() - self._taken_at_s
+
+    def announce(self, seq: int, event: Event) -> None:
+        """Take in the event written under number `seq`.
+
+        Writers finish in any order; events are taken in the log's order.
+        """
+        self._early[seq] = event
+        while (following := self._early.pop(self.state.seq + 1, None)) is not None:
+            self.state = apply(self.state, following)
+        if self.state.is_final:
+            self._finished.set()
+
+    async def wait_finished(self, *, timeout_s: float) -> bool:
+        """Whether the batch ended within `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._finished.wait()
+        except TimeoutError:
+            return False
+        return True

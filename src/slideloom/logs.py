@@ -1,0 +1,200 @@
+"""What is written down for operators: one pipeline file a day, and session files.
+
+A structlog logger renders each event to one JSON line of
+`pipeline_YYYYMMDD.log`. An event that carries `document` is mirrored whole into
+`sessions/{session_id}_{action}.json` and leaves the document out of the line.
+One thread writes, so the loop never waits for the disk. Source: contract §8.
+"""
+
+import logging
+import queue
+import re
+import threading
+import traceback
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+SESSION_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Session ids are UUIDs of ours; nothing else is ever put into a path."""
+OPERATOR_EVENTS = ("batch_generate_complete", "slide_completed")
+"""The words operators grep for: no other line may contain them. Source: contract §8."""
+_ESCAPES = {
+    **{word.encode(): word.replace("_", r"\u005f").encode() for word in OPERATOR_EVENTS},
+    # JSON leaves these raw, and many readers take them for line ends.
+    "\u0085".encode(): rb"\u0085",
+    "\u2028".encode(): rb"\u2028",
+    "\u2029".encode(): rb"\u2029",
+}
+_MASK = b"***"
+
+Log = FilteringBoundLogger
+
+
+class LogWriter:
+    """The thread that owns every log file."""
+
+    def __init__(self, folder: Path, *, retention_days: int, secrets: Sequence[str] = ()) -> None:
+        """Write below `folder`; mask `secrets` wherever they turn up."""
+        self.folder = folder
+        self._retention = timedelta(days=retention_days)
+        self._secrets = [msgspec.json.encode(secret)[1:-1] for secret in secrets]
+        self._queue: queue.SimpleQueue[bytes | tuple[str, str, bytes] | threading.Event | None] = (
+            queue.SimpleQueue()
+        )
+        (folder / "sessions").mkdir(parents=True, exist_ok=True)
+        self._day: date | None = None
+        self._file: IO[bytes] | None = None
+        self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)
+        self._thread.start()
+
+    def line(self, fields: Mapping[str, Any]) -> None:
+        """Write one line to today's pipeline file."""
+        self._queue.put(render_line(fields, self._secrets))
+
+    def document(self, session_id: str, action: str, content: object) -> None:
+        """Write one session file; a second of the same action gets `_2`, and so on."""
+        body = msgspec.json.format(_encode(content), indent=2)
+        self._queue.put((session_id, action, self._masked(body)))
+
+    def flush(self) -> None:
+        """Wait until everything written so far is in the files."""
+        written = threading.Event()
+        self._queue.put(written)
+        written.wait()
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _masked(self, body: bytes) -> bytes:
+        for secret in self._secrets:
+            body = body.replace(secret, _MASK)
+        return body
+
+    def _serve(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                match item:
+                    case bytes():
+                        self._write_line(item)
+                    case threading.Event():
+                        self._flush_file()
+                        item.set()
+                    case (session_id, action, body):
+                        _write_document(self.folder / "sessions", session_id, action, body)
+            except OSError as error:
+                # A full disk must not stop the service: pictures matter more than logs.
+                logging.getLogger(__name__).warning("a log entry was lost: %s", error)
+                if isinstance(item, threading.Event):
+                    item.set()
+            if self._queue.empty():
+                self._flush_file()
+        if self._file is not None:
+            self._file.close()
+
+    def _flush_file(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def _write_line(self, line: bytes) -> None:
+        today = date.today()  # noqa: DTZ011 - the operator's own day names the file
+        if self._file is None or today != self._day:
+            if self._file is not None:
+                self._file.close()
+            self._day = today
+            self._file = (self.folder / f"pipeline_{today:%Y%m%d}.log").open("ab")
+            self._forget_old(today)
+        self._file.write(line)
+
+    def _forget_old(self, today: date) -> None:
+        oldest = today - self._retention
+        for path in (*self.folder.glob("pipeline_*.log"), *self.folder.glob("sessions/*.json")):
+            if date.fromtimestamp(path.stat().st_mtime) < oldest:  # noqa: DTZ012 - as above
+                path.unlink(missing_ok=True)
+
+    def read_session(self, session_id: str) -> dict[str, msgspec.Raw]:
+        """The session's files by name, as JSON; empty when there are none. Blocks on the disk."""
+        if SESSION_ID.fullmatch(session_id) is None:
+            return {}
+        self.flush()
+        paths = sorted((self.folder / "sessions").glob(f"{session_id}_*.json"))
+        return {path.name: msgspec.Raw(path.read_bytes()) for path in paths}
+
+
+def open_log(writer: LogWriter) -> Log:
+    """The logger that everything here is given; it writes through `writer`."""
+
+    def sink(_: object, __: str, fields: MutableMapping[str, Any]) -> str:
+        document = fields.pop("document", None)
+        if document is not None:
+            writer.document(fields["session_id"], fields.pop("action"), document)
+        writer.line(fields)
+        raise structlog.DropEvent
+
+    log: Log = structlog.wrap_logger(
+        None,
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _explain_exception,
+            sink,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    return log
+
+
+def render_line(fields: Mapping[str, Any], secrets: Sequence[bytes] = ()) -> bytes:
+    """One event as one line of JSON, the event's name first.
+
+    The words operators grep for stand in no line but their own, and nothing in
+    a line ends it, whatever users send.
+    """
+    rest = dict(fields)
+    name = _escaped(_encode(rest.pop("event")))
+    if fields["event"] in OPERATOR_EVENTS:
+        name = _encode(fields["event"])
+    body = _escaped(_encode(rest))
+    for secret in secrets:
+        body = body.replace(secret, _MASK)
+    return b'{"event":' + name + (b"," if rest else b"") + body[1:] + b"\n"
+
+
+def _encode(content: object) -> bytes:
+    return msgspec.json.encode(content, enc_hook=str)
+
+
+def _escaped(body: bytes) -> bytes:
+    for raw, escaped in _ESCAPES.items():
+        body = body.replace(raw, escaped)
+    return body
+
+
+def _explain_exception(
+    _: object, __: str, fields: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Turn `exc_info` into the traceback's text."""
+    error = fields.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        fields["traceback"] = "".join(traceback.format_exception(error))
+    return fields
+
+
+def _write_document(folder: Path, session_id: str, action: str, body: bytes) -> None:
+    run = 1
+    while True:
+        suffix = "" if run == 1 else f"_{run}"
+        try:
+            with (folder / f"{session_id}_{action}{suffix}.json").open("xb") as file:
+                file.write(body)
+        except FileExistsError:
+            run += 1
+        else:
+            return

@@ -1,0 +1,1 @@
+"""Who carries "run batch X" to where it runs."""

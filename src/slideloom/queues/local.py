@@ -1,0 +1,37 @@
+"""The embedded queue: one asyncio task a batch, in this process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+class LocalQueue:
+    """A `Queue` of tasks; at most `concurrency` run, the rest wait their turn."""
+
+    def __init__(self, *, concurrency: int) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._handler: Callable[[str], Awaitable[None]] | None = None
+
+    def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
+        """See `Queue`."""
+        self._handler = handler
+
+    async def submit(self, batch_id: str) -> None:
+        """See `Queue`."""
+        task = asyncio.create_task(self._run(batch_id), name=f"batch {batch_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self, *, grace_s: float) -> None:
+        """See `Queue`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        unfinished = list(self._tasks)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+
+    async def _run(self, batch_id: str) -> None:
+        async with self._slots:
+            if self._handler is not None:
+                await self._handler(batch_id)

@@ -1,0 +1,214 @@
+"""Every setting: name, meaning, default, and where its value comes from.
+
+Precedence: command line > environment > `.env` in the working folder > default.
+Source: contract section 9. `.env.example` lists the same, held equal by a test.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta, Struct
+
+from slideloom.domain.advice import CurrentConfig
+from slideloom.errors import SettingsError
+
+ImageApi = Literal["auto", "images", "chat", "local"]
+
+_Count = Annotated[int, Meta(ge=1)]
+_Seconds = Annotated[float, Meta(gt=0)]
+_OUR_PREFIXES = ("BATCH_", "LLM_")
+"""Unknown names that begin so are most likely misspelt settings."""
+_OLD_NAMES = {"LLM_TIMEOUT_SECONDS": "SLIDE_TIMEOUT_SECONDS"}
+"""The original service's names for settings of ours; the new name wins."""
+_LATER = {
+    "STORE": "several machines",
+    "QUEUE": "several machines",
+    "IMAGE_STORE": "object storage",
+    "API_TOKENS": "tokens",
+    "ALLOWED_HOSTS": "a list of allowed hosts",
+    "MAX_COST_USD": "budgets",
+    "FALLBACK_MODEL": "a fallback model",
+    "ASPECT_FIX": "cropping and padding",
+}
+"""Contract settings this version does not carry out: refused rather than ignored."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
+    """The service's settings; each field is the environment variable of its name."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    data_dir: str = "data"
+    """Folder of the database."""
+    log_dir: str = "logs"
+    """Folder of the log files."""
+    image_output_dir: str = "static/assets"
+    """Folder of the pictures."""
+    api_prefix: str = "/api"
+    """In front of every API route."""
+    allowed_origins: str = (
+        "http://localhost:3000,http://localhost:5173,http://127.0.0.1:3000,http://127.0.0.1:5173"
+    )
+    """Origins of other web pages that may call the API: comma list or JSON list."""
+
+    llm_api_key: str = ""
+    """API key of the image provider; none: the embedded renderer."""
+    llm_api_base: str = "https://openrouter.ai/api/v1"
+    """Base address of the image provider."""
+    llm_image_api_key: str = ""
+    """Wins over LLM_API_KEY when set."""
+    llm_image_api_base: str = ""
+    """Wins over LLM_API_BASE when set."""
+    llm_image_model: str = "google/gemini-3-pro-image-preview"
+    """Image model."""
+    llm_image_api: ImageApi = "auto"
+    """Shape of the provider's interface: auto, images, chat or local."""
+    llm_image_path: str = ""
+    """Path of the images shape, when auto guesses wrong: /images or /images/generations."""
+
+    batch_default_workers: _Count = 3
+    """Slides of one batch under way at once, unless the request says."""
+    batch_max_workers: _Count = 10
+    """The most a request may ask for."""
+    batch_max_concurrent: _Count = 50
+    """Batches running at once; the rest wait as pending."""
+    batch_cleanup_hours: _Seconds = 24
+    """Hours a finished batch's record is kept; pictures stay."""
+    batch_timeout_seconds: Annotated[float, Meta(ge=0)] = 0
+    """Seconds a batch may run; 0: max(600, 120 x rounds of workers)."""
+    batch_wait_seconds: _Seconds = 300
+    """Seconds a waiting batch/generate call waits before it answers `running`."""
+    slide_timeout_seconds: _Seconds = 120
+    """Seconds one call to the provider may take (old name LLM_TIMEOUT_SECONDS)."""
+    retry_no_image: Annotated[int, Meta(ge=0)] = 1
+    """Further calls after an answer without a picture (each may be billed)."""
+    backoff_base_seconds: _Seconds = 1
+    """Upper end of the first back-off before a retry; each further one doubles it, up to 30."""
+    stop_grace_seconds: Annotated[float, Meta(ge=0)] = 30
+    """Seconds running calls get to end when the service is told to stop."""
+    min_free_mb: Annotated[int, Meta(ge=0)] = 64
+    """Free disk space below which no picture is ordered, in MB."""
+    log_retention_days: _Count = 30
+    """Days log files are kept."""
+
+    @property
+    def image_key(self) -> str:
+        """The key that counts."""
+        return self.llm_image_api_key or self.llm_api_key
+
+    @property
+    def image_base(self) -> str:
+        """The base address that counts, without a slash at its end."""
+        return (self.llm_image_api_base or self.llm_api_base).rstrip("/")
+
+    @property
+    def origins(self) -> list[str]:
+        """`allowed_origins` as a list."""
+        text = self.allowed_origins.strip()
+        if text.startswith("["):
+            return msgspec.json.decode(text, type=list[str])
+        return [origin.strip() for origin in text.split(",") if origin.strip()]
+
+    @property
+    def current_config(self) -> CurrentConfig:
+        """The batch limits, as the advice routes show them."""
+        return CurrentConfig(
+            batch_default_workers=self.batch_default_workers,
+            batch_max_workers=self.batch_max_workers,
+            batch_max_concurrent=self.batch_max_concurrent,
+            batch_cleanup_hours=self.batch_cleanup_hours,
+        )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be seen in a log or an answer."""
+        return tuple(key for key in {self.llm_api_key, self.llm_image_api_key} if key)
+
+
+def load_settings(
+    environ: Mapping[str, str],
+    *,
+    env_file: Path | None = None,
+    overrides: Mapping[str, str | None] | None = None,
+) -> tuple[Settings, list[str]]:
+    """Settings from the command line (`overrides`), `environ` and `env_file`.
+
+    Returns:
+        The settings, and warnings for the operator in words.
+
+    Raises:
+        SettingsError: a value is of the wrong kind, or asks for what is not there.
+    """
+    from_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    merged = {
+        name: value
+        for source in (from_file, environ, overrides or {})
+        for name, value in source.items()
+        # An empty value is how compose files and .env.example say "not set".
+        if value is not None and value.strip()
+    }
+    for old, new in _OLD_NAMES.items():
+        if old in merged:
+            merged.setdefault(new, merged[old])
+    known = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    try:
+        settings = msgspec.convert(
+            {name: value.strip() for name, value in merged.items() if name in known},
+            Settings,
+            strict=False,
+        )
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(error, merged)) from error
+    _check(settings, merged)
+    return settings, _misspelt(merged, known)
+
+
+def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
+    message, _, place = str(error).partition(" - at `$.")
+    name = place.rstrip("`")
+    return f"{name}={merged.get(name, '')!r}: {message}" if name in merged else str(error)
+
+
+def _check(settings: Settings, merged: Mapping[str, str]) -> None:
+    for name, what in _LATER.items():
+        if name in merged and not (name == "ASPECT_FIX" and merged[name] == "off"):
+            message = f"{name} is set, but this version has no support for {what}; unset it"
+            raise SettingsError(message)
+    if settings.batch_default_workers > settings.batch_max_workers:
+        message = "BATCH_DEFAULT_WORKERS is larger than BATCH_MAX_WORKERS"
+        raise SettingsError(message)
+    if settings.llm_image_api in {"images", "chat"} and not settings.image_key:
+        message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
+        raise SettingsError(message)
+    base = urlsplit(settings.image_base)
+    if base.scheme not in {"http", "https"} or not base.hostname:
+        message = f"the provider's base address is not a URL: {settings.image_base!r}"
+        raise SettingsError(message)
+    if not settings.api_prefix.startswith("/") or settings.api_prefix.endswith("/"):
+        message = f"API_PREFIX={settings.api_prefix!r} must begin with a slash and not end in one"
+        raise SettingsError(message)
+    try:
+        wildcard = "*" in settings.origins
+    except msgspec.DecodeError as error:
+        message = "ALLOWED_ORIGINS is neither a comma list nor a JSON list"
+        raise SettingsError(message) from error
+    if wildcard:
+        message = "ALLOWED_ORIGINS must name the origins; * would let any web page spend your money"
+        raise SettingsError(message)
+
+
+def _misspelt(merged: Mapping[str, str], known: set[str]) -> list[str]:
+    warnings = []
+    for name in sorted(merged):
+        if name.startswith(_OUR_PREFIXES) and name not in known | set(_OLD_NAMES):
+            near = difflib.get_close_matches(name, known | set(_OLD_NAMES), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            warnings.append(f"unknown setting {name}{hint}")
+    return warnings

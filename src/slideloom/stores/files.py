@@ -1,0 +1,164 @@
+"""Pictures in a local folder, streamed there with aiofiles.
+
+A picture is written under a hidden temporary name, synced, renamed, and the
+folder synced: what has a picture's name is whole, also after a power cut.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+import aiofiles
+from aiofiles.threadpool.binary import AsyncBufferedIOBase
+
+from slideloom.domain.images import PictureFacts, inspect_picture
+from slideloom.errors import StorageFull
+
+_PART_PREFIX = ".part-"
+"""Of temporary names; hidden, so never served."""
+_WRITERS = 16
+"""Threads that write pictures: enough that a slow sync holds up no other picture."""
+_MB = 1024 * 1024
+
+_T = TypeVar("_T")
+
+
+class FileImageStore:
+    """An `ImageStore` in one local folder."""
+
+    def __init__(self, folder: Path, *, min_free_mb: int) -> None:
+        self._folder = folder
+        self._min_free_bytes = min_free_mb * _MB
+        self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="images")
+
+    @classmethod
+    async def open(cls, folder: Path, *, min_free_mb: int) -> Self:
+        """Make the folder if need be, and sweep what a crash left half-written.
+
+        Raises:
+            StorageFull: the folder cannot be made or written.
+        """
+        store = cls(folder, min_free_mb=min_free_mb)
+        await store.run(store._prepare)
+        return store
+
+    async def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False)
+
+    async def check_space(self) -> None:
+        """See `ImageStore`."""
+        await self.run(self._check_space)
+
+    async def open_draft(self) -> "FileDraft":
+        """See `ImageStore`."""
+        path = self._folder / f"{_PART_PREFIX}{uuid.uuid4().hex}"
+        try:
+            file = await aiofiles.open(path, "xb", executor=self._threads)
+        except OSError as error:
+            raise _storage_full(error) from error
+        return FileDraft(self, path, file)
+
+    async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """Do blocking `work` on the store's threads; an `OSError` becomes `StorageFull`."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        except OSError as error:
+            raise _storage_full(error) from error
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self._folder.glob(f"{_PART_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
+
+    def _check_space(self) -> None:
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < self._min_free_bytes:
+            message = f"{free_bytes // _MB} MB free, {self._min_free_bytes // _MB} MB wanted"
+            raise StorageFull(message)
+        if not os.access(self._folder, os.W_OK):
+            message = "the image folder is not writable"
+            raise StorageFull(message)
+
+
+class FileDraft:
+    """A `Draft` in the pictures' own folder, so that a rename makes it visible."""
+
+    def __init__(self, store: FileImageStore, path: Path, file: AsyncBufferedIOBase) -> None:
+        self._store = store
+        self._path = path
+        self._file = file
+        self._facts: PictureFacts | None = None
+        self._kept = False
+
+    async def write(self, piece: bytes | bytearray | memoryview) -> None:
+        """See `Draft`. The buffered file's own lock orders a write and a close in other threads."""
+        try:
+            await self._file.write(piece)
+        except OSError as error:
+            raise _storage_full(error) from error
+
+    async def rewind(self) -> None:
+        """See `Draft`."""
+        try:
+            await self._file.seek(0)
+            await self._file.truncate()
+        except OSError as error:
+            raise _storage_full(error) from error
+
+    async def inspect(self) -> PictureFacts:
+        """See `Draft`."""
+        try:
+            await self._file.flush()
+        except OSError as error:
+            raise _storage_full(error) from error
+        self._facts = await self._store.run(_inspect, self._path)
+        return self._facts
+
+    async def keep(self, *, page_num: int | None) -> str:
+        """See `Draft`."""
+        if self._facts is None:
+            message = "a draft is looked at before it is kept"
+            raise RuntimeError(message)
+        page = "" if page_num is None else f"{page_num:03d}_"
+        name = f"slide_{page}{uuid.uuid4().hex}.{self._facts.type}"
+        await self._store.run(_publish, self._file.fileno(), self._path, self._path.with_name(name))
+        self._kept = True
+        await self._file.close()
+        return name
+
+    async def discard(self) -> None:
+        """See `Draft`."""
+        if self._kept:
+            return
+        # What cannot be closed or removed is swept at the next start.
+        with contextlib.suppress(OSError):
+            await self._file.close()
+        with contextlib.suppress(StorageFull):
+            await self._store.run(self._path.unlink, True)  # noqa: FBT003 - missing_ok
+
+
+def _inspect(path: Path) -> PictureFacts:
+    with path.open("rb") as file:
+        return inspect_picture(file)
+
+
+def _publish(descriptor: int, part: Path, final: Path) -> None:
+    """Sync the file, give it its name, sync the folder."""
+    os.fsync(descriptor)
+    part.rename(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _storage_full(error: OSError) -> StorageFull:
+    return StorageFull(f"a picture could not be kept: {error.strerror or error}")

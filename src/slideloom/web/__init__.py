@@ -1,0 +1,1 @@
+"""HTTP: each handler decodes, calls the engine once, and encodes."""

@@ -1,0 +1,265 @@
+"""Batches: make them, ask how they are, list them."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from slideloom.clock import monotonic_s, wall_s
+from slideloom.domain.advice import ConfigAdvice, WorkerAdvice, advise_workers
+from slideloom.domain.messages import Language
+from slideloom.domain.request import MAX_SLIDES, GenerateRequest, StatusRequest, to_order
+from slideloom.domain.status import BatchAnswer, BatchStatus, BatchSummary, to_answer, to_status
+from slideloom.engine.timeline import Timeline
+from slideloom.errors import InvalidRequest
+from slideloom.web.bodies import json_response, read_json
+from slideloom.web.endpoint import Endpoint, Parameter, services
+from slideloom.web.problems import reader_language
+
+_BLANK_EVERY_S = 15.0
+"""A blank this often keeps proxies that cut idle answers at 60 s waiting."""
+_POLL_AFTER_S = 2
+_LIST_LIMIT = 50
+_LIST_MOST = 200
+
+
+class ActiveCount(Struct, frozen=True):
+    """The answer of `batch/active-count`."""
+
+    active_batches: int
+
+
+class BatchList(Struct, frozen=True):
+    """The answer of the list: newest first."""
+
+    batches: tuple[BatchSummary, ...]
+    next_cursor: str | None
+    """Send it as `cursor` for the next page; `null` at the end."""
+
+
+async def generate(request: Request) -> Response:
+    """Take the order; wait for its end unless the client prefers not to."""
+    parts = services(request)
+    parts.engine.refuse_if_stopping()
+    order = to_order(
+        await read_json(request, GenerateRequest),
+        session_id=str(uuid.uuid4()),
+        default_workers=parts.settings.batch_default_workers,
+        worker_limit=parts.settings.batch_max_workers,
+        new_id=lambda: str(uuid.uuid4()),
+    )
+    timeline = await parts.engine.submit(order)
+    batch_id = timeline.state.batch_id
+    language = reader_language(request)
+    headers = {
+        "Location": f"{parts.settings.api_prefix}/slide/batch/{batch_id}",
+        "X-Batch-Id": batch_id,
+    }
+    if _prefers_async(request):
+        headers |= {"Retry-After": str(_POLL_AFTER_S), "Preference-Applied": "respond-async"}
+        return json_response(_status(timeline, language), status=202, headers=headers)
+    return StreamingResponse(
+        _answer_when_finished(timeline, parts.settings.batch_wait_seconds, language),
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+async def _answer_when_finished(
+    timeline: Timeline, wait_s: float, language: Language
+) -> AsyncIterator[bytes]:
+    """Blanks until the batch ends or the wait is over, then the whole body."""
+    until_s = monotonic_s() + wait_s
+    while (left_s := until_s - monotonic_s()) > 0:
+        if await timeline.wait_finished(timeout_s=min(left_s, _BLANK_EVERY_S)):
+            break
+        yield b" "
+    yield msgspec.json.encode(
+        to_answer(timeline.state, elapsed_s=timeline.elapsed_s, language=language)
+    )
+
+
+async def status(request: Request) -> Response:
+    """How the batch named in the body is."""
+    asked = await read_json(request, StatusRequest)
+    timeline = await services(request).engine.get(asked.batch_id)
+    return json_response(_status(timeline, reader_language(request)))
+
+
+async def show(request: Request) -> Response:
+    """How the batch named in the path is; 304 while nothing has happened since."""
+    timeline = await services(request).engine.get(request.path_params["batch_id"])
+    language = reader_language(request)
+    tag = f'W/"{timeline.state.seq}-{language}"'
+    headers = {"ETag": tag, "Vary": "Accept-Language", "Cache-Control": "no-cache"}
+    if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers=headers)
+    return json_response(_status(timeline, language), headers=headers)
+
+
+async def list_batches(request: Request) -> Response:
+    """Batches, newest first."""
+    query = request.query_params
+    limit = query.get("limit", str(_LIST_LIMIT))
+    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= _LIST_MOST):
+        message = f"limit must be 1 to {_LIST_MOST}"
+        raise InvalidRequest(message, ("query", "limit"))
+    try:
+        page = await services(request).engine.list_batches(
+            limit=int(limit), cursor=query.get("cursor")
+        )
+    except ValueError as error:
+        message = "not a cursor of ours"
+        raise InvalidRequest(message, ("query", "cursor")) from error
+    return json_response(BatchList(page.batches, page.next_cursor))
+
+
+async def active_count(request: Request) -> Response:
+    """How many batches have not ended."""
+    return json_response(ActiveCount(services(request).engine.active_count()))
+
+
+async def validate_config(request: Request) -> Response:
+    """Whether the service is set so that it can make pictures."""
+    parts = services(request)
+    settings = parts.settings
+    recommendations = list(parts.warnings)
+    if parts.provider.name == "local":
+        recommendations.append(
+            "No API key is set: pictures are typeset by the embedded renderer."
+            " Set LLM_IMAGE_API_KEY to have an image model draw them."
+        )
+    return json_response(
+        ConfigAdvice(
+            valid=True,
+            issues=(),
+            recommendations=tuple(recommendations),
+            current_config=settings.current_config,
+        )
+    )
+
+
+async def optimal_config(request: Request) -> Response:
+    """How many workers suit a deck of `slides_count` pages."""
+    text = request.query_params.get("slides_count", "")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_SLIDES):
+        message = f"slides_count must be 1 to {MAX_SLIDES}"
+        raise InvalidRequest(message, ("query", "slides_count"))
+    parts = services(request)
+    return json_response(
+        advise_workers(
+            slide_count=int(text),
+            config=parts.settings.current_config,
+            measured_slide_s=parts.engine.mean_slide_s(),
+        )
+    )
+
+
+def _status(timeline: Timeline, language: Language) -> BatchStatus:
+    return to_status(
+        timeline.state, elapsed_s=timeline.elapsed_s, now_s=wall_s(), language=language
+    )
+
+
+def _prefers_async(request: Request) -> bool:
+    preferences = ",".join(request.headers.getlist("prefer")).lower().split(",")
+    return any(item.partition(";")[0].strip() == "respond-async" for item in preferences)
+
+
+_BATCH_ID = Parameter(
+    name="batch_id", where="path", type=str, description="The batch's id.", required=True
+)
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/slide/batch/generate",
+        handler=generate,
+        summary="Make all slides of a deck",
+        body=GenerateRequest,
+        answers={200: BatchAnswer, 202: BatchStatus},
+        problems=(400, 413, 415, 422, 503, 507),
+        parameters=(
+            Parameter(
+                name="Prefer",
+                where="header",
+                type=str,
+                description="`respond-async`: answer 202 at once, with the status.",
+            ),
+        ),
+    ),
+    Endpoint(
+        method="POST",
+        path="/slide/batch/status",
+        handler=status,
+        summary="How a batch is",
+        body=StatusRequest,
+        answers={200: BatchStatus},
+        problems=(400, 404, 413, 415, 422),
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch/active-count",
+        handler=active_count,
+        summary="How many batches have not ended",
+        answers={200: ActiveCount},
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch/config/validate",
+        handler=validate_config,
+        summary="Whether the service is set so that it can make pictures",
+        answers={200: ConfigAdvice},
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch/config/optimal",
+        handler=optimal_config,
+        summary="How many workers suit a deck",
+        answers={200: WorkerAdvice},
+        problems=(422,),
+        parameters=(
+            Parameter(
+                name="slides_count",
+                where="query",
+                type=int,
+                description=f"Pages of the deck, 1 to {MAX_SLIDES}.",
+                required=True,
+            ),
+        ),
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch",
+        handler=list_batches,
+        summary="Batches, newest first",
+        answers={200: BatchList},
+        problems=(422,),
+        parameters=(
+            Parameter(
+                name="limit",
+                where="query",
+                type=int,
+                description=f"Batches a page, 1 to {_LIST_MOST}; default {_LIST_LIMIT}.",
+            ),
+            Parameter(
+                name="cursor",
+                where="query",
+                type=str,
+                description="`next_cursor` of the page before.",
+            ),
+        ),
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch/{batch_id}",
+        handler=show,
+        summary="How a batch is, with a weak ETag",
+        answers={200: BatchStatus, 304: None},
+        problems=(404,),
+        parameters=(_BATCH_ID,),
+    ),
+)

@@ -1,0 +1,78 @@
+"""Bodies in and out: JSON read with every limit, structs written."""
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slideloom.errors import BodyTooLarge, InvalidRequest, MalformedBody, NotJson
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+"""Source: contract section 6."""
+
+_T = TypeVar("_T")
+
+
+async def read_json(request: Request, kind: type[_T]) -> _T:
+    """The request's body as a `kind`; numbers may come as `"1"` or `1.0`.
+
+    Raises:
+        NotJson: declared as something else; the body was not read.
+        BodyTooLarge: over 2 MB, declared or not.
+        MalformedBody: not JSON.
+        InvalidRequest: JSON of another shape.
+    """
+    media_type = request.headers.get("content-type", "")
+    if media_type.partition(";")[0].strip().lower() != "application/json":
+        raise NotJson(media_type)
+    return parse_json(await _read_limited(request), kind)
+
+
+def parse_json(body: bytes, kind: type[_T]) -> _T:
+    """`body` as a `kind`.
+
+    Raises:
+        MalformedBody: not JSON, or deeper than the parser goes.
+        InvalidRequest: JSON of another shape.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `")
+        raise InvalidRequest(message, _parse_place(place.rstrip("`"))) from error
+    except msgspec.DecodeError as error:
+        raise MalformedBody(str(error)) from error
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8 at byte {error.start}"
+        raise MalformedBody(reason) from error
+    except RecursionError as error:
+        reason = "nested too deep"
+        raise MalformedBody(reason) from error
+
+
+def json_response(
+    content: object, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """`content` as JSON."""
+    return Response(
+        msgspec.json.encode(content), status, headers=headers, media_type="application/json"
+    )
+
+
+async def _read_limited(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
+        raise BodyTooLarge(MAX_BODY_BYTES)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge(MAX_BODY_BYTES)
+    return bytes(body)
+
+
+def _parse_place(path: str) -> tuple[str | int, ...]:
+    """Read msgspec's `$.slides[0].title` as `("slides", 0, "title")`."""
+    parts = path.removeprefix("$").replace("[", ".").replace("]", "").split(".")
+    return tuple(int(part) if part.isdecimal() else part for part in parts if part)

@@ -1,0 +1,47 @@
+"""One row of the route table: what the router serves and what OpenAPI says of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slideloom.assembly import Services
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    """A part of the path or the query."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    type: Any
+    """Of its value; OpenAPI's schema is made from it."""
+    description: str
+    required: bool = False
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One route."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    """Below the API prefix, unless `below_prefix` is false."""
+    handler: Handler
+    summary: str
+    answers: Mapping[int, Any]
+    """Success status → body type; `None` for no body."""
+    problems: tuple[int, ...] = ()
+    """Statuses of the problem answers it may give."""
+    body: Any = None
+    """Type of the JSON body it takes."""
+    parameters: tuple[Parameter, ...] = ()
+    below_prefix: bool = True
+
+
+def services(request: Request) -> Services:
+    """The service's parts, opened by the app's lifespan."""
+    parts: Services = request.app.state.services
+    return parts

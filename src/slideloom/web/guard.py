@@ -1,0 +1,76 @@
+"""In front of every handler: a request id, one log line, and headers that protect readers."""
+
+import re
+import time
+import uuid
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from slideloom.logs import Log
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_QUIET = ("/healthz", "/readyz", "/static/", "/assets/")
+"""Not logged when they succeed: probes and files would bury what matters."""
+
+
+class Guard:
+    """ASGI middleware; the log is that of the app's services, once they are open."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, dressed."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started_s = time.perf_counter()
+        status = 500
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_dressed)
+        except Exception as error:
+            _log(scope).error("request_crashed", request_id=request_id, exc_info=error)
+            raise
+        finally:
+            if status >= 400 or not scope["path"].startswith(_QUIET):  # noqa: PLR2004
+                _log(scope).info(
+                    "request",
+                    request_id=request_id,
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    seconds=round(time.perf_counter() - started_s, 4),
+                )
+
+
+def _log(scope: Scope) -> Log:
+    log: Log = scope["app"].state.services.log
+    return log
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own id when it is harmless, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value.decode("latin-1")):
+            return str(value.decode("latin-1"))
+    return uuid.uuid4().hex

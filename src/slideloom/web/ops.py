@@ -1,0 +1,75 @@
+"""For those who run the service: is it alive, is it ready."""
+
+from typing import Literal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slideloom.errors import StoreError
+from slideloom.web.bodies import json_response
+from slideloom.web.endpoint import Endpoint, services
+
+
+class Health(Struct, frozen=True):
+    """The process is alive."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """Whether new work is welcome, and who makes the pictures."""
+
+    ready: bool
+    provider: str
+    model: str
+    checks: dict[str, str]
+    """Each part: `ok`, or what is wrong."""
+
+
+async def healthz(_: Request) -> Response:
+    """Answer at all."""
+    return json_response(Health("ok"))
+
+
+async def readyz(request: Request) -> Response:
+    """Look at everything a new batch needs."""
+    parts = services(request)
+    checks = {
+        "engine": "stopping" if parts.engine.stopping.is_set() else "ok",
+        "store": "ok",
+        "images": "ok",
+    }
+    try:
+        await parts.engine.list_batches(limit=1, cursor=None)
+    except StoreError as error:
+        checks["store"] = str(error)
+    try:
+        await parts.images.check_space()
+    except StoreError as error:
+        checks["images"] = str(error)
+    ready = all(state == "ok" for state in checks.values())
+    body = Readiness(
+        ready=ready, provider=parts.provider.name, model=parts.provider.model, checks=checks
+    )
+    return json_response(body, status=200 if ready else 503)
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/healthz",
+        handler=healthz,
+        summary="The process is alive",
+        answers={200: Health},
+        below_prefix=False,
+    ),
+    Endpoint(
+        method="GET",
+        path="/readyz",
+        handler=readyz,
+        summary="New work is welcome",
+        answers={200: Readiness, 503: Readiness},
+        below_prefix=False,
+    ),
+)

@@ -1,0 +1,67 @@
+"""Files: the page, the API viewer, and the pictures."""
+
+import mimetypes
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+PAGE_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+VIEWER_CSP = PAGE_CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+"""The vendored viewer styles its own shadow trees inline."""
+_IMMUTABLE = "public, max-age=31536000, immutable"
+"""A picture's name is made for it alone, so it never changes."""
+
+
+class _Pictures(StaticFiles):
+    """The image folder, each picture as nothing but a picture."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if Path(path).name.startswith("."):
+            raise HTTPException(404)  # a draft, not yet a picture
+        response = await super().get_response(path, scope)
+        response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        if response.status_code in {200, 206, 304}:
+            response.headers["Cache-Control"] = _IMMUTABLE
+        return response
+
+
+class _PageFiles(StaticFiles):
+    """The page's own files; the image folder that may lie below is not among them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if Path(path).parts[:1] == ("assets",):
+            raise HTTPException(404)
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
+    """The routes of the page (`static`), the viewer and the pictures (`images`)."""
+    # Not left to the machine: some registries call scripts text/plain.
+    mimetypes.add_type("text/javascript", ".js")
+    mimetypes.add_type("text/javascript", ".mjs")
+
+    async def page(_: Request) -> Response:
+        headers = {"Content-Security-Policy": PAGE_CSP, "Cache-Control": "no-cache"}
+        return FileResponse(static / "index.html", headers=headers)
+
+    async def viewer(_: Request) -> Response:
+        headers = {"Content-Security-Policy": VIEWER_CSP, "Cache-Control": "no-cache"}
+        return FileResponse(static / "docs.html", headers=headers)
+
+    return [
+        Route("/", page),
+        Route(f"{prefix}/docs", viewer),
+        Mount("/assets", _Pictures(directory=images, check_dir=False)),
+        Mount("/static", _PageFiles(directory=static)),
+    ]

@@ -1,0 +1,221 @@
+"""Errors as answers: RFC 9457 problems, in the reader's language. Source: contract section 6."""
+
+import math
+import uuid
+from http import HTTPStatus
+
+import msgspec
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slideloom.domain.events import SlideFailed
+from slideloom.domain.messages import Language, slide_error_message
+from slideloom.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    MalformedBody,
+    NotJson,
+    SlideErrorCode,
+    SlideloomError,
+    Stopping,
+    StorageFull,
+    StoreError,
+    UnknownBatch,
+    UnknownSession,
+)
+
+_STOPPING_RETRY_S = 5
+"""A service that shuts down is usually back after about that long."""
+
+
+class FieldProblem(Struct, frozen=True):
+    """What is wrong at one place of the body."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every error answer."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """What a person can do about it."""
+    code: str
+    """Stable; for programs."""
+    request_id: str
+    """Also in the log and in `X-Request-Id`."""
+    errors: tuple[FieldProblem, ...] = ()
+    """For 422: what is wrong, where."""
+
+
+_STATUS: dict[type[SlideloomError], int] = {
+    MalformedBody: 400,
+    InvalidRequest: 422,
+    BodyTooLarge: 413,
+    NotJson: 415,
+    UnknownBatch: 404,
+    UnknownSession: 404,
+    StorageFull: 507,
+    StoreError: 503,
+    Stopping: 503,
+}
+_DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
+    MalformedBody: {
+        "en": "The body is not valid JSON: {0.reason}.",
+        "zh": "请求体不是有效的 JSON：{0.reason}。",
+    },
+    InvalidRequest: {"en": "{0.message} (at {1}).", "zh": "{0.message}（位置：{1}）。"},
+    BodyTooLarge: {
+        "en": "The body is larger than {0.limit_bytes} bytes.",
+        "zh": "请求体超过 {0.limit_bytes} 字节。",
+    },
+    NotJson: {
+        "en": "Send the body as JSON, with Content-Type: application/json.",
+        "zh": "请以 JSON 发送请求体，并设置 Content-Type: application/json。",
+    },
+    UnknownBatch: {
+        "en": "There is no such batch, or its record has been cleaned up.",
+        "zh": "没有这个批次，或其记录已被清理。",
+    },
+    UnknownSession: {
+        "en": "There are no log files of such a session.",
+        "zh": "没有这个会话的日志文件。",
+    },
+    StorageFull: {
+        "en": "There is no room to keep pictures: {0}.",
+        "zh": "磁盘空间不足，无法保存图片：{0}。",
+    },
+    StoreError: {
+        "en": "The service's database failed; nothing was started. Try again soon.",
+        "zh": "服务的数据库出错，没有开始任何工作。请稍后再试。",
+    },
+    Stopping: {
+        "en": "The service is shutting down. Try again soon.",
+        "zh": "服务正在停止，请稍后再试。",
+    },
+}
+_SLIDE_STATUS: dict[SlideErrorCode, int] = {
+    "content_blocked": 422,
+    "bad_request": 422,
+    "rate_limited": 429,
+    "auth_failed": 502,
+    "quota_exhausted": 502,
+    "upstream_unavailable": 502,
+    "no_image": 502,
+    "invalid_image": 502,
+    "blocked_url": 502,
+    "timeout": 504,
+    "batch_timeout": 504,
+    "interrupted": 503,
+    "cancelled": 503,
+    "budget_exceeded": 422,
+    "storage_full": 507,
+    "internal": 500,
+}
+_HTTP_DETAILS: dict[int, dict[Language, str]] = {
+    404: {"en": "There is nothing at this address.", "zh": "这个地址没有内容。"},
+    405: {"en": "This address does not take that method.", "zh": "这个地址不支持该方法。"},
+}
+_INTERNAL: dict[Language, str] = {
+    "en": "Something in this service failed; its log has the details under the request id.",
+    "zh": "服务内部出错，日志中可按 request_id 查到详情。",
+}
+
+
+def reader_language(request: Request) -> Language:
+    """Chinese when `Accept-Language` prefers it to English, else English."""
+    best: tuple[float, Language] = (0.0, "en")
+    for item in request.headers.get("accept-language", "").split(","):
+        tag, _, parameters = item.strip().partition(";")
+        quality = _parse_quality(parameters)
+        primary = tag.strip().lower().partition("-")[0]
+        if primary in {"en", "zh"} and quality > best[0]:
+            best = (quality, "zh" if primary == "zh" else "en")
+    return best[1]
+
+
+def request_id(request: Request) -> str:
+    """The id the guard gave this request."""
+    found: str = request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex
+    return found
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """The problem answer to an error of ours; the more special class decides."""
+    language = reader_language(request)
+    kind = next((kind for kind in type(error).__mro__ if kind in _STATUS), None)
+    if kind is None:
+        return _problem(request, 500, "internal", _INTERNAL[language])
+    loc = getattr(error, "loc", ())
+    place = ".".join(str(part) for part in ("body", *loc))
+    status = _STATUS[kind]
+    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
+    return _problem(
+        request,
+        status,
+        kind.code,
+        _DETAILS[kind][language].format(error, place),
+        errors=(FieldProblem(("body", *loc), str(error)),) if kind is InvalidRequest else (),
+        headers={"Retry-After": str(_STOPPING_RETRY_S)} if unavailable else None,
+    )
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """The problem answer to what the router refuses."""
+    if not isinstance(error, HTTPException):
+        raise error
+    language = reader_language(request)
+    detail = _HTTP_DETAILS.get(error.status_code, {}).get(language) or error.detail
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+    headers = dict(error.headers) if error.headers else None
+    return _problem(request, error.status_code, code, detail, headers=headers)
+
+
+def answer_slide_failure(request: Request, end: SlideFailed) -> Response:
+    """The problem answer to a single slide that gave no picture."""
+    detail = slide_error_message(end.error_code, end.error_detail, reader_language(request))
+    headers = {}
+    if end.error_code == "rate_limited":
+        headers["Retry-After"] = str(math.ceil(end.retry_after_s or 1))
+    return _problem(request, _SLIDE_STATUS[end.error_code], end.error_code, detail, headers=headers)
+
+
+def _problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: tuple[FieldProblem, ...] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    problem = Problem(
+        type="about:blank",  # `code` tells more than a page per problem would
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id(request),
+        errors=errors,
+    )
+    return Response(
+        msgspec.json.encode(problem),
+        status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def _parse_quality(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

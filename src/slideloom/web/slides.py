@@ -1,0 +1,95 @@
+"""Single slides, as the original service makes them."""
+
+import uuid
+from typing import Literal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slideloom.domain.events import SlideFailed
+from slideloom.domain.request import SingleRequest, read_ratio
+from slideloom.domain.slide import Slide
+from slideloom.domain.status import ASSETS_PATH
+from slideloom.web.bodies import json_response, read_json
+from slideloom.web.endpoint import Endpoint, services
+from slideloom.web.problems import answer_slide_failure
+
+
+class SingleAnswer(Struct, frozen=True, kw_only=True):
+    """The answer of `slide/generate`: a picture, or there is a problem instead."""
+
+    image_url: str
+    final_prompt: str
+    revised_prompt: str | None
+    """The prompt as the provider changed it, where it says so."""
+    status: Literal["done"]
+    generation_time: float
+    """Seconds."""
+    provider: str
+    model: str
+    cost_usd: float | None
+    width: int
+    height: int
+    aspect_ratio_ok: bool
+
+
+async def generate(request: Request) -> Response:
+    """Make one slide and wait for it."""
+    asked = await read_json(request, SingleRequest)
+    slide = Slide(
+        id=str(uuid.uuid4()),
+        page_num=asked.page_num or 1,
+        type=asked.type or "content",
+        title=asked.title or "",
+        content_text=asked.content_text or "",
+        visual_desc=asked.visual_desc,
+    )
+    end = await services(request).engine.make_single(
+        slide,
+        style_prompt=asked.style_prompt,
+        ratio=read_ratio(asked.aspect_ratio),
+        model=asked.model or None,
+        page_num=asked.page_num,
+    )
+    if isinstance(end, SlideFailed):
+        return answer_slide_failure(request, end)
+    return json_response(
+        SingleAnswer(
+            image_url=ASSETS_PATH + end.image,
+            final_prompt=end.final_prompt,
+            revised_prompt=end.revised_prompt,
+            status="done",
+            generation_time=end.generation_time_s,
+            provider=end.provider,
+            model=end.model,
+            cost_usd=end.cost_usd,
+            width=end.width,
+            height=end.height,
+            aspect_ratio_ok=end.aspect_ratio_ok,
+        )
+    )
+
+
+_PROBLEMS = (400, 413, 415, 422, 429, 500, 502, 503, 504, 507)
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/slide/generate",
+        handler=generate,
+        summary="Make one slide",
+        body=SingleRequest,
+        answers={200: SingleAnswer},
+        problems=_PROBLEMS,
+    ),
+    Endpoint(
+        method="POST",
+        path="/slide/regenerate",
+        handler=generate,
+        summary="Make one slide anew",
+        body=SingleRequest,
+        answers={200: SingleAnswer},
+        problems=_PROBLEMS,
+    ),
+)
