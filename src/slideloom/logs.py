@@ -6,6 +6,7 @@ A structlog logger renders each event to one JSON line of
 One thread writes, so the loop never waits for the disk. Source: contract §8.
 """
 
+import json
 import logging
 import queue
 import re
@@ -168,7 +169,10 @@ def render_line(fields: Mapping[str, Any], secrets: Sequence[bytes] = ()) -> byt
 
 
 def _encode(content: object) -> bytes:
-    return msgspec.json.encode(content, enc_hook=str)
+    try:
+        return msgspec.json.encode(content, enc_hook=str)
+    except UnicodeEncodeError:  # header bytes that are no text; escaped they lose nothing
+        return json.dumps(msgspec.to_builtins(content, enc_hook=str)).encode()
 
 
 def _escaped(body: bytes) -> bytes:

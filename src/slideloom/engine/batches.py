@@ -130,7 +130,7 @@ class BatchEngine:
 
     def active_count(self) -> int:
         """How many batches have not ended."""
-        return len(self._live)
+        return sum(not timeline.state.is_final for timeline in self._live.values())
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""

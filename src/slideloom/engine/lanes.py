@@ -27,7 +27,7 @@ class Lane:
 
         Work taken after the stop asks anew: the operator may have mended the key.
         """
-        return self._stopped_by if self._stopped_at_s >= since_s else None
+        return self._stopped_by if self._stopped_at_s > since_s else None
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until the lane's pause is over; 0 when it is open."""

@@ -4,7 +4,7 @@ import asyncio
 import random
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -124,30 +124,31 @@ class SlideMaker:
             StorageFull: nothing was called, or the picture could not be kept.
             _BatchTimeUp: the batch's deadline passed before the picture was there.
         """
-        await self._images.check_space()
-        draft = await self._images.open_draft()
-        try:
-            drawn = await self._draw_in_time(job, draft, tally.calls + 1)
+        async with AsyncExitStack() as drafts:
+            drawn, draft = await self._draw_in_time(job, drafts, tally.calls + 1)
             # The picture is there, and maybe paid: from here on no deadline cuts it off.
             facts = await self._look_at(draft)
             self._lane.succeeded()
             name = await draft.keep(page_num=job.page_num)
-        finally:
-            await draft.discard()
         return self._done(job, drawn, facts, name)
 
-    async def _draw_in_time(self, job: SlideJob, draft: Draft, attempt: int) -> Drawn:
+    async def _draw_in_time(
+        self, job: SlideJob, drafts: AsyncExitStack, attempt: int
+    ) -> tuple[Drawn, Draft]:
+        """The call, once admitted; the draft is discarded with `drafts` unless it is kept."""
         entry: AttemptLog | None = None
         try:
             async with asyncio.timeout_at(job.deadline_s) as batch_time, self._admission(job):
+                await self._images.check_space()
+                draft = await self._images.open_draft()
+                drafts.push_async_callback(draft.discard)
                 entry = await self._begin(job, attempt)
-                return await self._call(job, draft, entry)
+                return await self._call(job, draft, entry), draft
         except TimeoutError as error:
             if not batch_time.expired():
                 raise
-            raise _BatchTimeUp(
-                possibly_billed=entry is not None and self._provider.bills
-            ) from error
+            billed = entry is not None and self._provider.bills
+            raise _BatchTimeUp(possibly_billed=billed) from error
 
     @asynccontextmanager
     async def _admission(self, job: SlideJob) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
 """Bodies in and out: JSON read with every limit, structs written."""
 
+import contextlib
 from typing import TypeVar
 
 import msgspec
@@ -37,10 +38,14 @@ def parse_json(body: bytes, kind: type[_T]) -> _T:
         InvalidRequest: JSON of another shape.
     """
     try:
-        return msgspec.json.decode(body, type=kind, strict=False)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `")
-        raise InvalidRequest(message, _parse_place(place.rstrip("`"))) from error
+        # The whole text first: the parser does not look at the bytes of unknown keys.
+        text = body.decode("utf-8")
+        try:
+            return msgspec.json.decode(text, type=kind, strict=False)
+        except msgspec.ValidationError as error:
+            _refuse_broken_rest(text)
+            message, _, place = str(error).partition(" - at `")
+            raise InvalidRequest(message, _parse_place(place.rstrip("`"))) from error
     except msgspec.DecodeError as error:
         raise MalformedBody(str(error)) from error
     except UnicodeDecodeError as error:
@@ -70,6 +75,12 @@ async def _read_limited(request: Request) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge(MAX_BODY_BYTES)
     return bytes(body)
+
+
+def _refuse_broken_rest(text: str) -> None:
+    """Raise what is wrong with the JSON behind the first wrong value, if anything is."""
+    with contextlib.suppress(msgspec.ValidationError):
+        msgspec.json.decode(text)
 
 
 def _parse_place(path: str) -> tuple[str | int, ...]:

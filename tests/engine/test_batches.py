@@ -1,0 +1,276 @@
+"""The engine: orders in, pictures and truthful states out."""
+
+import asyncio
+
+import pytest
+
+from slideloom.clock import monotonic_s
+from slideloom.domain.batch import BatchState, fold
+from slideloom.domain.events import SlideDone, SlideFailed, SlideStarted
+from slideloom.domain.ratio import Ratio
+from slideloom.errors import ContentBlocked, Stopping, StorageFull, StoreError, UnknownBatch
+from slideloom.providers.base import Drawn, DrawOrder
+from slideloom.stores.base import Draft
+from tests.support.orders import order, slide
+from tests.support.parts import MemoryBatchStore, ScriptedProvider, Workshop
+
+
+async def finish(shop: Workshop, slides: int = 3, **changes: object) -> BatchState:
+    timeline = await shop.engine.submit(order(slides, **changes))
+    assert await timeline.wait_finished(timeout_s=36000)
+    return timeline.state
+
+
+async def test_never_more_than_max_workers_slides_are_under_way() -> None:
+    async with Workshop() as shop:
+        started_s = monotonic_s()
+        state = await finish(shop, 20, max_workers=4)
+        assert state.count("done") == 20
+        assert shop.provider.most_under_way == 4
+        assert monotonic_s() - started_s == pytest.approx(5.0, abs=0.1)
+
+
+async def test_two_batches_at_once_take_as_long_as_one() -> None:
+    async with Workshop() as shop:
+        started_s = monotonic_s()
+        await asyncio.gather(finish(shop, 6, max_workers=3), finish(shop, 6, max_workers=3))
+        assert monotonic_s() - started_s == pytest.approx(2.0, abs=0.1)
+
+
+async def test_batches_beyond_the_limit_wait_as_pending() -> None:
+    async with Workshop(concurrency=1) as shop:
+        first = await shop.engine.submit(order(3))
+        second = await shop.engine.submit(order(3))
+        await asyncio.sleep(0.5)
+        assert (first.state.status, second.state.status) == ("running", "pending")
+        assert shop.engine.active_count() == 2
+        await second.wait_finished(timeout_s=10)
+        assert shop.engine.active_count() == 0
+
+
+async def test_one_failed_slide_leaves_the_others_alone() -> None:
+    async with Workshop(ScriptedProvider(ContentBlocked("IMAGE_SAFETY"))) as shop:
+        state = await finish(shop, 3, max_workers=1)
+    assert [s.status for s in state.slides] == ["error", "done", "done"]
+    assert state.status == "completed"
+    assert state.slides[0].image is None
+
+
+async def test_unforeseen_error_in_one_slide_is_internal_and_logged_with_its_traceback() -> None:
+    async with Workshop(ScriptedProvider(ZeroDivisionError("bug"))) as shop:
+        state = await finish(shop, 2, max_workers=1)
+    assert [s.error_code for s in state.slides] == ["internal", None]
+    assert isinstance(shop.log.of("slide_crashed")[0]["exc_info"], ZeroDivisionError)
+
+
+async def test_attempt_is_written_down_before_the_call() -> None:
+    seen: list[object] = []
+
+    class Spy(ScriptedProvider):
+        async def draw(self, order: DrawOrder, draft: Draft) -> Drawn:
+            (log,) = shop.store.logs.values()
+            seen.append(log[-1])
+            return await super().draw(order, draft)
+
+    shop = Workshop(Spy())
+    async with shop:
+        await finish(shop, 1)
+    assert isinstance(seen[0], SlideStarted)
+
+
+async def test_attempt_takes_no_longer_than_its_limit() -> None:
+    async with Workshop(ScriptedProvider(seconds=500), slide_timeout_s=120.0) as shop:
+        started_s = monotonic_s()
+        state = await finish(shop, 1)
+        assert monotonic_s() - started_s == pytest.approx(120, abs=0.1)
+    assert (state.slides[0].error_code, state.slides[0].possibly_billed) == ("timeout", 1)
+
+
+async def test_waiting_for_a_worker_does_not_count_as_attempt_time() -> None:
+    async with Workshop(ScriptedProvider(seconds=100), slide_timeout_s=120.0) as shop:
+        state = await finish(shop, 4, max_workers=1)
+    assert state.count("done") == 4
+
+
+async def test_what_is_not_done_at_the_batchs_deadline_fails_with_batch_timeout() -> None:
+    provider = ScriptedProvider(seconds=100)
+    async with Workshop(provider, batch_timeout_s=150.0) as shop:
+        state = await finish(shop, 3, max_workers=1)
+    assert [s.error_code for s in state.slides] == [None, "batch_timeout", "batch_timeout"]
+    assert [s.possibly_billed for s in state.slides] == [0, 1, 0]  # the second was under way
+    assert state.status == "completed"
+
+
+async def test_automatic_deadline_grows_with_the_rounds_of_workers() -> None:
+    async with Workshop(ScriptedProvider(seconds=119), slide_timeout_s=120.0) as shop:
+        state = await finish(shop, 10, max_workers=1)  # 1,190 s, beyond the 600 s floor
+    assert state.count("done") == 10
+
+
+async def test_full_disk_fails_without_a_call() -> None:
+    async with Workshop() as shop:
+        shop.images.full = True
+        state = await finish(shop, 2)
+        assert shop.provider.calls == []
+    assert {s.error_code for s in state.slides} == {"storage_full"}
+    assert {s.attempts for s in state.slides} == {0}
+
+
+async def test_picture_that_cannot_be_kept_is_not_done() -> None:
+    async with Workshop() as shop:
+        shop.images.keep_fails = StorageFull("disk full")
+        state = await finish(shop, 1)
+    assert (state.slides[0].status, state.slides[0].error_code) == ("error", "storage_full")
+    assert shop.images.discarded == 1
+
+
+async def test_bytes_that_are_no_picture_are_never_done() -> None:
+    async with Workshop(ScriptedProvider(b"<html>", b"<html>")) as shop:
+        state = await finish(shop, 1)
+    assert (state.slides[0].error_code, state.slides[0].attempts) == ("invalid_image", 2)
+
+
+async def test_live_status_does_not_touch_the_store() -> None:
+    async with Workshop() as shop:
+        timeline = await shop.engine.submit(order(3))
+        shop.store.logs.clear()
+        assert await shop.engine.get(timeline.state.batch_id) is timeline
+
+
+async def test_unknown_batch_is_said_so() -> None:
+    async with Workshop() as shop:
+        with pytest.raises(UnknownBatch):
+            await shop.engine.get("nope")
+
+
+async def test_log_tells_the_same_story_as_the_live_state() -> None:
+    async with Workshop(ScriptedProvider(ContentBlocked())) as shop:
+        state = await finish(shop, 5)
+        assert fold(state.batch_id, shop.store.logs[state.batch_id]) == state
+
+
+async def test_stop_ends_what_runs_truthfully_and_takes_no_more() -> None:
+    shop = Workshop(ScriptedProvider(seconds=100))
+    async with shop:
+        timeline = await shop.engine.submit(order(3, max_workers=2))
+        await asyncio.sleep(1)
+        await shop.engine.stop(grace_s=10)
+        with pytest.raises(Stopping):
+            await shop.engine.submit(order(1))
+    assert timeline.state.status == "failed"
+    assert {s.error_code for s in timeline.state.slides} == {"interrupted"}
+    assert [s.possibly_billed for s in timeline.state.slides] == [1, 1, 0]
+
+
+async def test_stop_lets_running_slides_end_within_the_grace() -> None:
+    async with Workshop(ScriptedProvider(seconds=5)) as shop:
+        timeline = await shop.engine.submit(order(3))
+        await asyncio.sleep(1)
+        await shop.engine.stop(grace_s=30)
+    assert timeline.state.count("done") == 3
+
+
+async def test_restart_keeps_what_finished_and_ends_what_did_not() -> None:
+    store = MemoryBatchStore()
+    shop = Workshop(ScriptedProvider(seconds=10), store=store)
+    await shop.engine.start()
+    whole = await shop.engine.submit(order(1))
+    await whole.wait_finished(timeout_s=60)
+    cut = await shop.engine.submit(order(3, max_workers=1))
+    await asyncio.sleep(15)  # one done, one in flight, one waiting; then the process dies
+    crashed = {key: list(log) for key, log in store.logs.items()}
+    await shop.engine.stop(grace_s=0)
+
+    after = MemoryBatchStore()
+    after.logs, after.epochs = crashed, dict(store.epochs)
+    async with Workshop(store=after) as again:
+        kept = (await again.engine.get(whole.state.batch_id)).state
+        ended = (await again.engine.get(cut.state.batch_id)).state
+        assert again.provider.calls == []
+    assert kept == whole.state
+    assert ended.status == "completed"
+    assert [s.status for s in ended.slides] == ["done", "error", "error"]
+    assert [s.error_code for s in ended.slides] == [None, "interrupted", "interrupted"]
+    assert [s.possibly_billed for s in ended.slides] == [0, 1, 0]
+
+
+async def test_free_provider_is_never_counted_as_billed() -> None:
+    shop = Workshop(ScriptedProvider(seconds=100, bills=False))
+    async with shop:
+        timeline = await shop.engine.submit(order(2))
+        await asyncio.sleep(1)
+    assert [s.possibly_billed for s in timeline.state.slides] == [0, 0]
+
+
+async def test_store_that_fails_midway_ends_the_batch_without_a_lie() -> None:
+    async with Workshop(ScriptedProvider(seconds=5)) as shop:
+        timeline = await shop.engine.submit(order(3))
+        await asyncio.sleep(1)
+        shop.store.fails = StoreError("disk gone")
+        assert await timeline.wait_finished(timeout_s=60)
+    assert {s.error_code for s in timeline.state.slides} == {"internal"}
+    assert shop.log.of("batch_crashed")
+    assert shop.log.of("batch_end_not_written")
+
+
+async def test_records_of_old_batches_are_cleaned_up_but_pictures_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Workshop(keep_finished_s=3600.0) as shop:
+        state = await finish(shop, 1)
+        pictures = dict(shop.images.kept)
+        monkeypatch.setattr("slideloom.engine.batches.wall_s", lambda: 4e9)
+        await asyncio.sleep(1200)
+        with pytest.raises(UnknownBatch):
+            await shop.engine.get(state.batch_id)
+        assert shop.images.kept == pictures
+
+
+async def test_single_slide_answers_while_batches_run() -> None:
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        timeline = await shop.engine.submit(order(10, max_workers=3))
+        await asyncio.sleep(1)
+        started_s = monotonic_s()
+        end = await shop.engine.make_single(
+            slide(1), style_prompt="", ratio=Ratio(16, 9), model=None, page_num=None
+        )
+        assert isinstance(end, SlideDone)
+        assert monotonic_s() - started_s == pytest.approx(10, abs=0.1)
+        assert not timeline.state.is_final
+
+
+async def test_single_slide_that_fails_says_why() -> None:
+    async with Workshop(ScriptedProvider(ContentBlocked("IMAGE_SAFETY"))) as shop:
+        end = await shop.engine.make_single(
+            slide(1), style_prompt="", ratio=Ratio(16, 9), model=None, page_num=None
+        )
+    assert isinstance(end, SlideFailed)
+    assert (end.error_code, end.error_detail) == ("content_blocked", "IMAGE_SAFETY")
+
+
+async def test_events_are_announced_in_the_logs_order_whatever_order_writers_finish_in() -> None:
+    async with Workshop(ScriptedProvider(seconds=0.0)) as shop:
+        state = await finish(shop, 50, max_workers=50)
+        assert state.seq == len(shop.store.logs[state.batch_id])
+
+
+async def test_picture_paid_for_is_kept_though_the_deadline_passes_meanwhile() -> None:
+    async with Workshop(
+        ScriptedProvider(seconds=149.9), batch_timeout_s=150.0, slide_timeout_s=200.0
+    ) as shop:
+        real = shop.images.open_draft
+
+        async def slow_draft() -> object:
+            draft = await real()
+            inspect = draft.inspect
+
+            async def slow() -> object:
+                await asyncio.sleep(1)
+                return await inspect()
+
+            draft.inspect = slow  # type: ignore[method-assign, assignment]
+            return draft
+
+        shop.images.open_draft = slow_draft  # type: ignore[method-assign, assignment]
+        state = await finish(shop, 1)
+    assert state.slides[0].status == "done"

@@ -1,0 +1,154 @@
+"""Every batch store keeps the same promises: one test file for all of them."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from slideloom.domain.events import BatchFinished, BatchStarted, BatchSubmitted
+from slideloom.errors import Fenced, StoreError, StoreUnusable
+from slideloom.stores.base import BatchStore
+from slideloom.stores.sqlite import SqliteBatchStore
+from tests.support.orders import order
+from tests.support.parts import MemoryBatchStore
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BatchStore]:
+    made: BatchStore = (
+        await SqliteBatchStore.open(tmp_path / "store.sqlite3")
+        if request.param == "sqlite"
+        else MemoryBatchStore()
+    )
+    yield made
+    await made.close()
+
+
+def submitted(at_s: float = 1.0) -> BatchSubmitted:
+    return BatchSubmitted(at_s=at_s, order=order(2))
+
+
+async def test_log_comes_back_in_order_with_numbers_from_one(store: BatchStore) -> None:
+    epoch = await store.lease("b")
+    assert await store.append("b", epoch, [submitted(), BatchStarted(at_s=2)]) == 2
+    assert await store.append("b", epoch, [BatchFinished(at_s=3, total_time_s=1)]) == 3
+    assert await store.read("b") == [
+        submitted(),
+        BatchStarted(at_s=2),
+        BatchFinished(at_s=3, total_time_s=1),
+    ]
+    assert await store.read("b", after=2) == [BatchFinished(at_s=3, total_time_s=1)]
+
+
+async def test_unknown_batch_has_an_empty_log(store: BatchStore) -> None:
+    assert await store.read("nope") == []
+
+
+async def test_older_epoch_is_fenced(store: BatchStore) -> None:
+    old = await store.lease("b")
+    await store.append("b", old, [submitted()])
+    new = await store.lease("b")
+    with pytest.raises(Fenced):
+        await store.append("b", old, [BatchStarted(at_s=2)])
+    assert await store.append("b", new, [BatchStarted(at_s=2)]) == 2
+
+
+async def test_appends_side_by_side_leave_no_gap(store: BatchStore) -> None:
+    epoch = await store.lease("b")
+    await store.append("b", epoch, [submitted()])
+    numbers = await asyncio.gather(
+        *(store.append("b", epoch, [BatchStarted(at_s=n)]) for n in range(100))
+    )
+    assert sorted(numbers) == list(range(2, 102))
+
+
+async def test_unfinished_batches_are_found(store: BatchStore) -> None:
+    for name in ("done", "open"):
+        epoch = await store.lease(name)
+        await store.append(name, epoch, [submitted()])
+        if name == "done":
+            await store.append(name, epoch, [BatchFinished(at_s=5, total_time_s=1)])
+    assert await store.find_unfinished() == ["open"]
+
+
+async def test_finished_batches_are_forgotten_after_their_time(store: BatchStore) -> None:
+    for name, ended_s in (("old", 5.0), ("new", 50.0), ("open", None)):
+        epoch = await store.lease(name)
+        await store.append(name, epoch, [submitted()])
+        if ended_s is not None:
+            await store.append(name, epoch, [BatchFinished(at_s=ended_s, total_time_s=1)])
+    assert await store.forget_finished(before_s=10) == 1
+    assert await store.read("old") == []
+    assert await store.read("new")
+    assert await store.read("open")
+
+
+async def test_list_is_newest_first_and_pages_without_gap_or_repeat(tmp_path: Path) -> None:
+    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    for number in range(7):
+        epoch = await store.lease(f"b{number}")
+        await store.append(f"b{number}", epoch, [submitted(at_s=number // 2)])
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await store.list_batches(limit=3, cursor=cursor)
+        seen += [line.batch_id for line in page.batches]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == ["b6", "b5", "b4", "b3", "b2", "b1", "b0"]
+    with pytest.raises(ValueError, match="could not convert"):
+        await store.list_batches(limit=3, cursor="x")
+    await store.close()
+
+
+async def test_what_was_answered_is_there_after_opening_again(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    store = await SqliteBatchStore.open(path)
+    await store.append("b", await store.lease("b"), [submitted()])
+    again = await SqliteBatchStore.open(path)  # the first was never closed: a crash
+    assert await again.read("b") == [submitted()]
+    await again.close()
+    await store.close()
+
+
+async def test_lease_without_an_order_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    store = await SqliteBatchStore.open(path)
+    await store.lease("bare")
+    assert (await store.list_batches(limit=9)).batches == ()
+    await store.close()
+    again = await SqliteBatchStore.open(path)
+    assert await again.find_unfinished() == []
+    await again.close()
+
+
+async def test_closed_store_refuses(tmp_path: Path) -> None:
+    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    await store.close()
+    with pytest.raises(StoreError):
+        await store.read("b")
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database, surely not" * 50, b"SQLite format 3\0" + b"x" * 500]
+)
+async def test_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s.sqlite3"
+    path.write_bytes(content)
+    with pytest.raises(StoreUnusable, match="cannot be opened"):
+        await SqliteBatchStore.open(path)
+    assert path.read_bytes() == content
+
+
+async def test_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    db = sqlite3.connect(path)
+    db.execute("pragma user_version = 99")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusable, match="newer version"):
+        await SqliteBatchStore.open(path)
+    assert path.read_bytes() == before

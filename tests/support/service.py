@@ -1,0 +1,64 @@
+"""The real service on a real socket, inside the test's loop."""
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvicorn
+from msgspec import Struct
+
+from slideloom.app import create_app
+from slideloom.assembly import Services
+from slideloom.settings import load_settings
+
+PAGE = Path(__file__).parents[2] / "static"
+
+
+class Running(Struct, frozen=True):
+    """A service that answers."""
+
+    url: str
+    services: Services
+    client: aiohttp.ClientSession
+    folder: Path
+
+    async def post(self, path: str, body: Any, **more: Any) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, decoded JSON body and headers of a POST below `/api`."""
+        async with self.client.post(f"{self.url}/api{path}", json=body, **more) as answer:
+            return answer.status, await answer.json(content_type=None), answer.headers
+
+    async def get(self, path: str, **more: Any) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, decoded JSON body and headers of a GET."""
+        async with self.client.get(self.url + path, **more) as answer:
+            return answer.status, await answer.json(content_type=None), answer.headers
+
+
+@asynccontextmanager
+async def running_service(folder: Path, **settings: object) -> AsyncIterator[Running]:
+    """Serve out of `folder`; `settings` are environment names."""
+    environ = {
+        "DATA_DIR": str(folder / "data"),
+        "LOG_DIR": str(folder / "logs"),
+        "IMAGE_OUTPUT_DIR": str(folder / "assets"),
+        **{name: str(value) for name, value in settings.items()},
+    }
+    loaded, warnings = load_settings(environ)
+    app = create_app(loaded, warnings=tuple(warnings))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    config = uvicorn.Config(app, lifespan="off", http="httptools", log_level="error")
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    async with app.router.lifespan_context(app):
+        # Not `serve`: its main loop sleeps a tenth of a second, each time.
+        await server.startup([listener])
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            async with aiohttp.ClientSession() as client:
+                yield Running(url, app.state.services, client, folder)
+        finally:
+            await app.state.services.engine.stop(grace_s=0.0)
+            await server.shutdown([listener])

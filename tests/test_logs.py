@@ -1,0 +1,171 @@
+"""Log files, exactly as the contract's section 8 says."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from slideloom.logs import LogWriter, open_log, render_line
+from tests.support.orders import deck
+from tests.support.parts import ScriptedProvider
+from tests.support.service import running_service
+
+TOMORROW = date.today() + timedelta(days=1)  # noqa: DTZ011 - as the log does
+SESSION = "00000000-0000-4000-8000-000000000001"
+NASTY = (
+    "a\nb\rc\x1b[31m\x85d\u2028e\u2029f slide_completed batch_generate_complete \\slide_completed"
+)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[LogWriter]:
+    made = LogWriter(tmp_path, retention_days=30, secrets=["sk-or-v1-canary"])
+    yield made
+    made.close()
+
+
+def lines(writer: LogWriter) -> list[str]:
+    writer.flush()
+    text = next(writer.folder.glob("pipeline_*.log")).read_text(encoding="utf-8")
+    assert text.splitlines() == text.rstrip("\n").split("\n")  # no reader sees more lines
+    return text.splitlines()
+
+
+def test_file_is_named_by_the_day_and_each_line_is_one_object(writer: LogWriter) -> None:
+    log = open_log(writer)
+    log.info("service_started", port=8000)
+    log.warning("batch_interrupted", batch_id="b")
+    entries = [json.loads(line) for line in lines(writer)]
+    assert [entry["event"] for entry in entries] == ["service_started", "batch_interrupted"]
+    assert [entry["level"] for entry in entries] == ["info", "warning"]
+    assert (writer.folder / f"pipeline_{date.today():%Y%m%d}.log").exists()  # noqa: DTZ011
+
+
+def test_new_day_begins_a_new_file(writer: LogWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log(writer)
+    log.info("first")
+    writer.flush()
+
+    class Tomorrow(date):
+        @classmethod
+        def today(cls) -> date:
+            return TOMORROW
+
+    monkeypatch.setattr("slideloom.logs.date", Tomorrow)
+    log.info("second")
+    writer.flush()
+    assert json.loads((writer.folder / f"pipeline_{TOMORROW:%Y%m%d}.log").read_text())["event"] == "second"
+
+
+def test_nothing_users_send_breaks_a_line_or_fakes_an_operators_word(writer: LogWriter) -> None:
+    log = open_log(writer)
+    log.info("request", path=NASTY, **{"slide_completed": 1})
+    log.info("slide_completed", details={"slide_id": NASTY, "generation_time": 1.5})
+    request, completed = lines(writer)
+    assert "slide_completed" not in request
+    assert "batch_generate_complete" not in request + completed
+    assert completed.count("slide_completed") == 1
+    assert json.loads(request)["path"] == NASTY
+    assert json.loads(completed)["details"]["slide_id"] == NASTY
+
+
+def test_keys_are_masked_wherever_they_turn_up(writer: LogWriter) -> None:
+    log = open_log(writer)
+    log.info("x", url="https://h/?key=sk-or-v1-canary", exc_info=ValueError("sk-or-v1-canary"))
+    writer.document(SESSION, "slide_001", {"error": "Bearer sk-or-v1-canary"})
+    text = "".join(lines(writer))
+    assert "canary" not in text
+    assert "ValueError" in text
+    assert "canary" not in (writer.folder / f"sessions/{SESSION}_slide_001.json").read_text()
+
+
+def test_second_record_of_an_action_overwrites_nothing(writer: LogWriter) -> None:
+    for number in (1, 2, 3):
+        writer.document(SESSION, "slide_001", {"run": number})
+    writer.flush()
+    names = sorted(path.name for path in (writer.folder / "sessions").iterdir())
+    assert names == [f"{SESSION}_slide_001{end}.json" for end in ("", "_2", "_3")]
+    assert json.loads((writer.folder / "sessions" / names[0]).read_text()) == {"run": 1}
+
+
+@pytest.mark.parametrize("session_id", ["../../etc/passwd", "*", "", SESSION + "/..", "a" * 300])
+def test_only_session_ids_of_ours_reach_a_path(writer: LogWriter, session_id: str) -> None:
+    writer.document(SESSION, "slide_001", {})
+    assert writer.read_session(session_id) == {}
+    assert list(writer.read_session(SESSION)) == [f"{SESSION}_slide_001.json"]
+
+
+def test_old_files_are_removed_and_young_ones_stay(tmp_path: Path) -> None:
+    import os
+
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    for path in (tmp_path / "pipeline_20200101.log", sessions / f"{SESSION}_slide_001.json"):
+        path.write_text("{}")
+        os.utime(path, (1, 1))
+    (sessions / f"{SESSION}_slide_002.json").write_text("{}")
+    made = LogWriter(tmp_path, retention_days=30)
+    open_log(made).info("x")
+    made.close()
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert f"{SESSION}_slide_002.json" in left
+    assert len(left) == 2
+
+
+def test_what_is_no_json_is_written_in_words(writer: LogWriter) -> None:
+    line = render_line({"event": "x", "path": Path("/a"), "odd": "\udcff", "set": {1}})
+    assert json.loads(line)["path"] == "/a"
+
+
+async def test_whole_batch_leaves_its_files_and_the_users_pipelines_print_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = ScriptedProvider(ValueError("bug"), seconds=0.01)
+    monkeypatch.setattr("slideloom.assembly._choose_provider", lambda _: made)
+    async with running_service(tmp_path) as service:
+        body = deck(3, max_workers=1)
+        body["slides"][1]["id"] = NASTY.replace("\n", " ")[:120]
+        _, answer, _ = await service.post("/slide/batch/generate", body)
+        session = answer["session_id"]
+        _, logs, _ = await service.get(f"/api/sessions/{session}/logs")
+        assert (await service.get(f"/api/sessions/{SESSION}/logs"))[0] == 404
+        _, single, _ = await service.post(
+            "/slide/generate", {"style_prompt": "", "visual_desc": "x"}
+        )
+    assert single["status"] == "done"
+    assert list(tmp_path.glob("logs/sessions/*_slide_generate.json"))
+    assert logs["session_id"] == session
+    assert set(logs["files"]) == {
+        f"{session}_{action}.json"
+        for action in (
+            "batch_generate_start",
+            "slide_001",
+            "slide_002",
+            "slide_003",
+            "batch_generate_complete",
+        )
+    }
+    start = logs["files"][f"{session}_batch_generate_start.json"]
+    assert start["request"]["style_prompt"] == "calm blue"
+    failed = logs["files"][f"{session}_slide_001.json"]
+    assert failed["result"]["error_code"] == "internal"
+    done = logs["files"][f"{session}_slide_002.json"]
+    assert done["final_prompt"]
+    attempt = done["attempts"][0]
+    assert attempt["cost_usd"] == 0.04
+    assert attempt["request_id"] == "r-1"
+    assert attempt["seconds"] > 0
+
+    log = next(tmp_path.glob("logs/pipeline_*.log"))
+    for event, query in (
+        ("batch_generate_complete", ".summary | .successful/.total_slides*100"),
+        ("slide_completed", ".details.generation_time"),
+    ):
+        grep = subprocess.run(["grep", event, str(log)], capture_output=True, check=True)
+        entries = [json.loads(line) for line in grep.stdout.decode().split("\n")[:-1]]
+        assert {entry["event"] for entry in entries} == {event}
+        assert len(entries) == {"batch_generate_complete": 1, "slide_completed": 3}[event]
+        del query

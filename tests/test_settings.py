@@ -1,0 +1,93 @@
+"""Settings: names, precedence, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from slideloom.errors import SettingsError
+from slideloom.settings import Settings, load_settings
+
+
+def test_defaults_are_the_contracts() -> None:
+    settings, warnings = load_settings({})
+    assert settings == Settings()
+    assert warnings == []
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.image_base == "https://openrouter.ai/api/v1"
+
+
+def test_command_line_beats_environment_beats_env_file_beats_default(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("PORT=1\nHOST=file\nLOG_DIR='from file'\n")
+    settings, _ = load_settings(
+        {"PORT": "2", "HOST": "environ"},
+        env_file=env_file,
+        overrides={"PORT": "3", "HOST": None},
+    )
+    assert (settings.port, settings.host, settings.log_dir) == (3, "environ", "from file")
+    assert settings.data_dir == "data"
+
+
+def test_empty_value_means_not_set() -> None:
+    assert load_settings({"PORT": "", "LLM_API_KEY": " "})[0] == Settings()
+
+
+def test_image_names_win_over_general_ones() -> None:
+    settings, _ = load_settings(
+        {
+            "LLM_API_KEY": "a",
+            "LLM_IMAGE_API_KEY": "b",
+            "LLM_API_BASE": "https://one/v1",
+            "LLM_IMAGE_API_BASE": "https://two/v1/",
+        }
+    )
+    assert (settings.image_key, settings.image_base) == ("b", "https://two/v1")
+    assert set(settings.secrets) == {"a", "b"}
+
+
+def test_old_name_of_the_slide_timeout_works_and_the_new_one_wins() -> None:
+    assert load_settings({"LLM_TIMEOUT_SECONDS": "60"})[0].slide_timeout_seconds == 60
+    both = {"LLM_TIMEOUT_SECONDS": "60", "SLIDE_TIMEOUT_SECONDS": "90"}
+    assert load_settings(both)[0].slide_timeout_seconds == 90
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a,http://b", '["http://a", "http://b"]', " http://a , http://b "]
+)
+def test_origins_come_as_comma_list_or_json(text: str) -> None:
+    assert load_settings({"ALLOWED_ORIGINS": text})[0].origins == ["http://a", "http://b"]
+
+
+def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
+    _, warnings = load_settings({"BATCH_MAX_WORKER": "3", "LLM_API_KAY": "x", "OTHER": "y"})
+    assert warnings == [
+        "unknown setting BATCH_MAX_WORKER; did you mean BATCH_MAX_WORKERS?",
+        "unknown setting LLM_API_KAY; did you mean LLM_API_KEY?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"PORT": "eighty"}, "PORT='eighty'"),
+        ({"BATCH_MAX_WORKERS": "0"}, "BATCH_MAX_WORKERS='0'"),
+        ({"BATCH_DEFAULT_WORKERS": "11"}, "larger than BATCH_MAX_WORKERS"),
+        ({"LLM_IMAGE_API": "telepathy"}, "LLM_IMAGE_API='telepathy'"),
+        ({"LLM_IMAGE_API": "chat"}, "needs LLM_IMAGE_API_KEY"),
+        ({"LLM_API_BASE": "openrouter.ai"}, "not a URL"),
+        ({"ALLOWED_ORIGINS": "*"}, "must name the origins"),
+        ({"ALLOWED_ORIGINS": "[x"}, "neither a comma list"),
+        ({"API_PREFIX": "api/"}, "API_PREFIX"),
+        ({"STORE": "redis://x"}, "no support for several machines"),
+        ({"API_TOKENS": "a:b"}, "no support for tokens"),
+    ],
+)
+def test_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load_settings(environ)
+
+
+def test_key_is_not_in_the_message_about_another_setting() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({"LLM_API_KEY": "sk-canary", "PORT": "x"})
+    assert "canary" not in str(refusal.value)
