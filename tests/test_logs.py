@@ -57,7 +57,10 @@ def test_new_day_begins_a_new_file(writer: LogWriter, monkeypatch: pytest.Monkey
     monkeypatch.setattr("slideloom.logs.date", Tomorrow)
     log.info("second")
     writer.flush()
-    assert json.loads((writer.folder / f"pipeline_{TOMORROW:%Y%m%d}.log").read_text())["event"] == "second"
+    assert (
+        json.loads((writer.folder / f"pipeline_{TOMORROW:%Y%m%d}.log").read_text())["event"]
+        == "second"
+    )
 
 
 def test_nothing_users_send_breaks_a_line_or_fakes_an_operators_word(writer: LogWriter) -> None:

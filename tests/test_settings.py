@@ -71,7 +71,6 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
     [
         ({"PORT": "eighty"}, "PORT='eighty'"),
         ({"BATCH_MAX_WORKERS": "0"}, "BATCH_MAX_WORKERS='0'"),
-        ({"BATCH_DEFAULT_WORKERS": "11"}, "larger than BATCH_MAX_WORKERS"),
         ({"LLM_IMAGE_API": "telepathy"}, "LLM_IMAGE_API='telepathy'"),
         ({"LLM_IMAGE_API": "chat"}, "needs LLM_IMAGE_API_KEY"),
         ({"LLM_API_BASE": "openrouter.ai"}, "not a URL"),

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import signal
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
+from types import FrameType
 from typing import Annotated
 
 import uvicorn
 from cyclopts import App, Parameter
-from starlette.applications import Starlette
 
 from slideloom.app import create_app
 from slideloom.assembly import Services
@@ -18,6 +21,9 @@ from slideloom.settings import Settings, load_settings
 
 _EXIT_USAGE = 2
 _FORCE_POLL_S = 0.1
+_BACKLOG = 2048
+_CONNECTIONS_GRACE_S = 5
+"""Whole seconds for answers under way once the engine has come to its end."""
 
 app = App(name="slideloom", help="Makes all the pictures of a slide deck at once.")
 
@@ -34,7 +40,7 @@ def serve(
             os.environ, env_file=Path(".env"), overrides={"HOST": host, "PORT": port}
         )
         asyncio.run(_serve(settings, tuple(warnings)))
-    except (SettingsError, StoreError, _CannotListen) as error:
+    except (SettingsError, StoreError, _CannotListenError) as error:
         print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
         sys.exit(_EXIT_USAGE)
 
@@ -44,8 +50,8 @@ def main() -> None:
     app()
 
 
-class _CannotListen(Exception):
-    pass
+class _CannotListenError(Exception):
+    """Turned into one line right here."""
 
 
 class _Server(uvicorn.Server):
@@ -55,7 +61,26 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._services = services
 
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals without raising them again: the services are closed after serving."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self.handle_exit, name, None)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks for an orderly stop, a second one stops now."""
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            _announce(self._services, listener)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop the engine, whose end ends the waiting answers; then the connections."""
         grace_s = self._services.settings.stop_grace_seconds
         stop = asyncio.create_task(self._services.engine.stop(grace_s=grace_s), name="stop")
@@ -69,34 +94,33 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:
     application = create_app(settings, warnings=warnings)
-    async with application.router.lifespan_context(application):
-        await _listen(application, settings)
+    with _listen(settings) as listener:
+        async with application.router.lifespan_context(application):
+            config = uvicorn.Config(
+                application,
+                lifespan="off",
+                loop="asyncio",  # bulk reads from providers cost less than on uvloop
+                http="httptools",
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,
+                server_header=False,
+            )
+            await _Server(config, application.state.services).serve([listener])
 
 
-async def _listen(application: Starlette, settings: Settings) -> None:
-    services: Services = application.state.services
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        lifespan="off",
-        loop="asyncio",  # measured: bulk reads from providers cost less than on uvloop
-        http="httptools",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=10,
-        server_header=False,
-    )
+def _listen(settings: Settings) -> socket.socket:
+    """The port, taken before anything is opened: two services must not share one database."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = config.bind_socket()
-    except SystemExit:
-        message = f"cannot listen on {settings.host}:{settings.port}; is it in use? Set PORT"
-        raise _CannotListen(message) from None
-    _announce(services, listener)
-    await _Server(config, services).serve([listener])
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        message = f"cannot listen on {where}: {error.strerror or error}; set HOST or PORT"
+        raise _CannotListenError(message) from error
 
 
-def _announce(services: Services, listener: socket) -> None:
+def _announce(services: Services, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if host in {"127.0.0.1", "::1"} else host
     lines = [f"Slideloom is at http://{shown}:{port} - stop it with Ctrl-C."]

@@ -181,9 +181,6 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
         if name in merged and not (name == "ASPECT_FIX" and merged[name] == "off"):
             message = f"{name} is set, but this version has no support for {what}; unset it"
             raise SettingsError(message)
-    if settings.batch_default_workers > settings.batch_max_workers:
-        message = "BATCH_DEFAULT_WORKERS is larger than BATCH_MAX_WORKERS"
-        raise SettingsError(message)
     if settings.llm_image_api in {"images", "chat"} and not settings.image_key:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
         raise SettingsError(message)

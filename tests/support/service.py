@@ -61,4 +61,8 @@ async def running_service(folder: Path, **settings: object) -> AsyncIterator[Run
                 yield Running(url, app.state.services, client, folder)
         finally:
             await app.state.services.engine.stop(grace_s=0.0)
-            await server.shutdown([listener])
+            for listening in server.servers:  # not `shutdown`, which sleeps too
+                listening.close()
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+            listener.close()

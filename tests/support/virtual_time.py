@@ -29,4 +29,3 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return float(self._jumping.now_s)
-

@@ -1,0 +1,116 @@
+"""`slideloom serve`: starts with one clear line, stops without losing anything."""
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.orders import deck
+from tests.support.process import SLIDELOOM, Served, serve_environ, served
+
+
+def call(service: Served, path: str, body: Any = None) -> Any:
+    """The decoded answer of our own service."""
+    request = urllib.request.Request(  # noqa: S310
+        service.url + path,
+        None if body is None else json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Prefer": "respond-async"},
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        return json.loads(answer.read())
+
+
+def refuse(folder: Path, **settings: object) -> str:
+    """The one line with which `serve` gives up, exit code 2."""
+    ran = subprocess.run(
+        [SLIDELOOM, "serve"],
+        cwd=folder,
+        env=serve_environ(**settings),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    return ran.stderr
+
+
+def test_start_says_where_and_that_no_key_is_set(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        assert service.greeting.startswith("Slideloom is at http://localhost:")
+        assert service.process.stdout is not None
+        assert "EMBEDDED RENDERER" in service.process.stdout.readline()
+        assert call(service, "/readyz")["provider"] == "local"
+    assert service.process.returncode == 0
+    assert (tmp_path / "data" / "slideloom.sqlite3").exists()
+    assert list((tmp_path / "logs").glob("pipeline_*.log"))
+
+
+def test_env_file_in_the_working_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BATCH_MAX_WORKERS=7\nDATA_DIR=elsewhere\n")
+    with served(tmp_path) as service:
+        advice = call(service, "/api/slide/batch/config/validate")
+    assert advice["current_config"]["batch_max_workers"] == 7
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_second_start_finds_what_the_first_made(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        batch_id = call(service, "/api/slide/batch/generate", deck(2))["batch_id"]
+        while call(service, f"/api/slide/batch/{batch_id}")["status"] not in {"completed", "failed"}:
+            time.sleep(0.05)
+        first = call(service, f"/api/slide/batch/{batch_id}")
+    with served(tmp_path) as service:
+        assert call(service, f"/api/slide/batch/{batch_id}") == first
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_batch_cut_off_by_a_stop_ends_truthfully(tmp_path: Path, how: signal.Signals) -> None:
+    with served(tmp_path, STOP_GRACE_SECONDS=0, BATCH_MAX_WORKERS=1) as service:
+        batch_id = call(service, "/api/slide/batch/generate", deck(200))["batch_id"]
+        while call(service, f"/api/slide/batch/{batch_id}")["completed_slides"] < 2:
+            time.sleep(0.05)
+        service.process.send_signal(how)
+        service.process.wait(timeout=20)
+    with served(tmp_path) as service:
+        status = call(service, f"/api/slide/batch/{batch_id}")
+        done = [result for result in status["results"] if result["status"] == "done"]
+        assert call(service, "/api/slide/batch/active-count") == {"active_batches": 0}
+    assert status["status"] == "completed"
+    assert len(done) >= 2
+    assert {r["error_code"] for r in status["results"] if r not in done} == {"interrupted"}
+    kept = {path.name for path in (tmp_path / "static" / "assets").iterdir()}
+    assert {result["image_url"].removeprefix("/assets/") for result in done} <= kept
+    assert not any(name.startswith(".part-") for name in kept)
+
+
+def test_wrong_setting_is_one_line(tmp_path: Path) -> None:
+    assert "BATCH_MAX_WORKERS='many'" in refuse(tmp_path, BATCH_MAX_WORKERS="many")
+
+
+def test_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1:{port}" in refuse(tmp_path, PORT=port)
+
+
+def test_database_of_a_newer_version_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    db = sqlite3.connect(tmp_path / "data" / "slideloom.sqlite3")
+    db.execute("pragma user_version = 99")
+    db.close()
+    assert "newer version" in refuse(tmp_path)
+
+
+def test_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    assert "LOG_DIR=taken" in refuse(tmp_path, LOG_DIR="taken")
+    assert "could not be kept" in refuse(tmp_path, IMAGE_OUTPUT_DIR="taken/x")

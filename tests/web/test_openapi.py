@@ -1,0 +1,53 @@
+"""The reference document, made of the route table."""
+
+import msgspec
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
+
+from slideloom.app import ENDPOINTS, create_app
+from slideloom.settings import Settings
+from slideloom.web.openapi import build_openapi
+from tests.support.service import Running
+
+
+async def test_document_is_valid_and_lists_every_route(service: Running) -> None:
+    _, document, _ = await service.get("/api/openapi.json")
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+    listed = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    files = {"/", "/api/docs", "/api/openapi.json"}
+    served = {
+        (method, route.path)
+        for route in create_app(Settings()).routes
+        if isinstance(route, Route) and route.path not in files
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    assert listed == served
+
+
+def test_prefix_is_in_front_of_every_api_path() -> None:
+    document = msgspec.json.decode(build_openapi(ENDPOINTS, prefix="/v2"))
+    paths = set(document["paths"])
+    assert "/v2/slide/batch/generate" in paths
+    assert "/healthz" in paths
+
+
+def test_operation_ids_are_unique() -> None:
+    document = msgspec.json.decode(build_openapi(ENDPOINTS, prefix="/api"))
+    ids = [op["operationId"] for item in document["paths"].values() for op in item.values()]
+    assert len(ids) == len(set(ids))
+
+
+async def test_viewer_and_page_come_with_their_content_security_policy(service: Running) -> None:
+    for path in ("/", "/api/docs"):
+        async with service.client.get(service.url + path) as answer:
+            assert answer.status == 200
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe-eval" not in policy
+            assert "script-src 'self';" in policy
