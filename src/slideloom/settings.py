@@ -5,6 +5,7 @@ Source: contract section 9. `.env.example` lists the same, held equal by a test.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -188,8 +189,8 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
     if base.scheme not in {"http", "https"} or not base.hostname:
         message = f"the provider's base address is not a URL: {settings.image_base!r}"
         raise SettingsError(message)
-    if not settings.api_prefix.startswith("/") or settings.api_prefix.endswith("/"):
-        message = f"API_PREFIX={settings.api_prefix!r} must begin with a slash and not end in one"
+    if re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", settings.api_prefix) is None:
+        message = f"API_PREFIX={settings.api_prefix!r} is not a path like /api"
         raise SettingsError(message)
     try:
         wildcard = "*" in settings.origins

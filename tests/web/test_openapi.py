@@ -1,13 +1,17 @@
 """The reference document, made of the route table."""
 
+from pathlib import Path
+
 import msgspec
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from slideloom.app import ENDPOINTS, create_app
 from slideloom.settings import Settings
+from slideloom.web.bodies import parse_json
 from slideloom.web.openapi import build_openapi
-from tests.support.service import Running
+from tests.support.parts import ScriptedProvider
+from tests.support.service import Running, running_service
 
 
 async def test_document_is_valid_and_lists_every_route(service: Running) -> None:
@@ -41,6 +45,20 @@ def test_operation_ids_are_unique() -> None:
     document = msgspec.json.decode(build_openapi(ENDPOINTS, prefix="/api"))
     ids = [op["operationId"] for item in document["paths"].values() for op in item.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_example_is_a_body_the_route_takes() -> None:
+    (generate,) = (e for e in ENDPOINTS if e.path == "/slide/batch/generate")
+    assert parse_json(msgspec.json.encode(generate.example), generate.body)
+
+
+async def test_page_is_told_the_prefix(provider: ScriptedProvider, tmp_path: Path) -> None:
+    del provider
+    async with (
+        running_service(tmp_path, API_PREFIX="/v2") as service,
+        service.client.get(service.url) as page,
+    ):
+        assert '<meta name="api-prefix" content="/v2">' in await page.text()
 
 
 async def test_viewer_and_page_come_with_their_content_security_policy(service: Running) -> None:

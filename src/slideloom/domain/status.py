@@ -96,6 +96,8 @@ class BatchStatus(Struct, frozen=True, kw_only=True):
     """Calls without a picture that the provider may charge for."""
     cancelled: bool
     max_workers: int
+    aspect_ratio: str
+    """`W:H`, as ordered."""
 
 
 class BatchSummary(Struct, frozen=True, kw_only=True):
@@ -194,6 +196,7 @@ def to_status(
         possibly_billed=possibly_billed(state),
         cancelled=False,
         max_workers=state.order.max_workers,
+        aspect_ratio=state.order.aspect_ratio,
     )
 
 

@@ -173,13 +173,32 @@ _BATCH_ID = Parameter(
     name="batch_id", where="path", type=str, description="The batch's id.", required=True
 )
 
+_EXAMPLE = {
+    "slides": [
+        {
+            "id": "slide-1",
+            "page_num": 1,
+            "type": "cover",
+            "title": "Hello, Slideloom",
+            "content_text": "All slides at once",
+            "visual_desc": "threads of light woven into a page",
+        },
+        {"id": "slide-2", "title": "Why", "content_text": "- one request\n- one style"},
+    ],
+    "style_prompt": "calm, deep navy #0B1B2B, one mint accent #42B883",
+    "max_workers": 3,
+    "aspect_ratio": "16:9",
+}
+
 ENDPOINTS = (
     Endpoint(
         method="POST",
         path="/slide/batch/generate",
         handler=generate,
         summary="Make all slides of a deck",
+        tag="Batches",
         body=GenerateRequest,
+        example=_EXAMPLE,
         answers={200: BatchAnswer, 202: BatchStatus},
         problems=(400, 413, 415, 422, 503, 507),
         parameters=(
@@ -196,6 +215,7 @@ ENDPOINTS = (
         path="/slide/batch/status",
         handler=status,
         summary="How a batch is",
+        tag="Batches",
         body=StatusRequest,
         answers={200: BatchStatus},
         problems=(400, 404, 413, 415, 422),
@@ -205,6 +225,7 @@ ENDPOINTS = (
         path="/slide/batch/active-count",
         handler=active_count,
         summary="How many batches have not ended",
+        tag="Batches",
         answers={200: ActiveCount},
     ),
     Endpoint(
@@ -212,6 +233,7 @@ ENDPOINTS = (
         path="/slide/batch/config/validate",
         handler=validate_config,
         summary="Whether the service is set so that it can make pictures",
+        tag="Advice",
         answers={200: ConfigAdvice},
     ),
     Endpoint(
@@ -219,6 +241,7 @@ ENDPOINTS = (
         path="/slide/batch/config/optimal",
         handler=optimal_config,
         summary="How many workers suit a deck",
+        tag="Advice",
         answers={200: WorkerAdvice},
         problems=(422,),
         parameters=(
@@ -236,6 +259,7 @@ ENDPOINTS = (
         path="/slide/batch",
         handler=list_batches,
         summary="Batches, newest first",
+        tag="Batches",
         answers={200: BatchList},
         problems=(422,),
         parameters=(
@@ -258,6 +282,7 @@ ENDPOINTS = (
         path="/slide/batch/{batch_id}",
         handler=show,
         summary="How a batch is, with a weak ETag",
+        tag="Batches",
         answers={200: BatchStatus, 304: None},
         problems=(404,),
         parameters=(_BATCH_ID,),

@@ -31,12 +31,16 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Below the API prefix, unless `below_prefix` is false."""
     handler: Handler
     summary: str
+    tag: Literal["Batches", "Single slides", "Advice", "Operations"]
+    """Under which the reference lists it."""
     answers: Mapping[int, Any]
     """Success status → body type; `None` for no body."""
     problems: tuple[int, ...] = ()
     """Statuses of the problem answers it may give."""
     body: Any = None
     """Type of the JSON body it takes."""
+    example: Any = None
+    """One such body."""
     parameters: tuple[Parameter, ...] = ()
     below_prefix: bool = True
 

@@ -53,6 +53,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
             str.maketrans("", "", "/-_{}")
         ),
         "summary": endpoint.summary,
+        "tags": [endpoint.tag],
         "responses": _responses(endpoint, schema_of),
     }
     if endpoint.parameters:
@@ -60,10 +61,10 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
             _parameter(parameter, schema_of) for parameter in endpoint.parameters
         ]
     if endpoint.body:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": schema_of[id(endpoint.body)]}},
-        }
+        media: dict[str, Any] = {"schema": schema_of[id(endpoint.body)]}
+        if endpoint.example:
+            media["example"] = endpoint.example
+        operation["requestBody"] = {"required": True, "content": {"application/json": media}}
     return operation
 
 

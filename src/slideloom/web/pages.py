@@ -5,7 +5,7 @@ from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -17,6 +17,8 @@ PAGE_CSP = (
 )
 VIEWER_CSP = PAGE_CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 """The vendored viewer styles its own shadow trees inline."""
+_PREFIX_META = 'content="/api"'
+"""Where the page reads the API's prefix."""
 _IMMUTABLE = "public, max-age=31536000, immutable"
 """A picture's name is made for it alone, so it never changes."""
 
@@ -52,8 +54,9 @@ def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
     mimetypes.add_type("text/javascript", ".mjs")
 
     async def page(_: Request) -> Response:
+        html = (static / "index.html").read_text(encoding="utf-8")
         headers = {"Content-Security-Policy": PAGE_CSP, "Cache-Control": "no-cache"}
-        return FileResponse(static / "index.html", headers=headers)
+        return HTMLResponse(html.replace(_PREFIX_META, f'content="{prefix}"'), headers=headers)
 
     async def viewer(_: Request) -> Response:
         headers = {"Content-Security-Policy": VIEWER_CSP, "Cache-Control": "no-cache"}

@@ -69,7 +69,10 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
         "en": "The body is not valid JSON: {0.reason}.",
         "zh": "请求体不是有效的 JSON：{0.reason}。",
     },
-    InvalidRequest: {"en": "{0.message} (at {1}).", "zh": "{0.message}（位置：{1}）。"},
+    InvalidRequest: {
+        "en": "The request is not valid at {1}: {0.message}.",
+        "zh": "请求在 {1} 处无效：{0.message}。",
+    },
     BodyTooLarge: {
         "en": "The body is larger than {0.limit_bytes} bytes.",
         "zh": "请求体超过 {0.limit_bytes} 字节。",

@@ -35,6 +35,7 @@ ENDPOINTS = (
         path="/sessions/{session_id}/logs",
         handler=logs,
         summary="The log files of one session",
+        tag="Operations",
         answers={200: SessionLogs},
         problems=(404,),
         parameters=(

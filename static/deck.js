@@ -1,0 +1,176 @@
+/** From what a user brings (our JSON, a list of slides, Markdown) to a deck, and from a deck to the request. Plain functions. */
+import { t } from "./i18n.js";
+
+/**
+ * @typedef {{id: string, page_num: number, type: "cover" | "content" | "ending", title: string, content_text: string,
+ *   visual_desc: string, leftOut: boolean}} Page
+ * @typedef {{pages: Page[], style: string, deckStyle: string, ratio: string, workers: number,
+ *   extras: Record<string, unknown>, batchId: string | null}} Deck
+ *   deckStyle: the style it came with. extras: request keys the page has no field for. batchId: what was made of it last.
+ */
+
+const MAX_SLIDES = 200;
+const MAX_BYTES = 2_000_000;
+const TYPES = ["cover", "content", "ending"];
+const FENCE = /^\s*(```|~~~)/;
+const FAREWELL = /thank|q\s*&\s*a|questions|the end|谢谢|感谢|结束/i;
+
+/** The deck cannot be read; the message says what to do. */
+export class UnreadableDeck extends Error {}
+
+/** A file's text; Chinese Windows still writes GB 18030. @param {File} file */
+export async function readFile(file) {
+  if (file.size > MAX_BYTES) throw new UnreadableDeck(t("read.tooLarge"));
+  const bytes = await file.arrayBuffer();
+  for (const encoding of ["utf-8", "gb18030"]) {
+    try {
+      const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+      if (!text.includes("\0")) return text;
+    } catch {
+      // Not this encoding: try the next.
+    }
+  }
+  throw new UnreadableDeck(t("read.binary"));
+}
+
+/** @param {string} text @returns {Deck} */
+export function parseDeck(text) {
+  const trimmed = text.trim();
+  const request = /^(\{|\[\s*[{\]"])/.test(trimmed) ? parseRequest(trimmed) : { slides: parseMarkdown(trimmed) };
+  const { slides, style_prompt: style = "", aspect_ratio: ratio = "16:9", max_workers: workers = 3, ...extras } = request;
+  if (slides.length === 0) throw new UnreadableDeck(t("read.empty"));
+  if (slides.length > MAX_SLIDES) throw new UnreadableDeck(t("read.tooMany", { n: slides.length }));
+  return {
+    pages: slides.map(toPage),
+    style: String(style),
+    deckStyle: String(style),
+    ratio: String(ratio),
+    workers: Math.min(10, Math.max(1, Math.round(Number(workers)) || 3)),
+    extras,
+    batchId: null,
+  };
+}
+
+/** The body of `POST …/batch/generate`. @param {Deck} deck */
+export function toRequest(deck) {
+  return JSON.stringify({
+    ...deck.extras,
+    slides: pagesToMake(deck).map(({ leftOut, ...slide }) => slide),
+    style_prompt: deck.style,
+    aspect_ratio: deck.ratio.replaceAll(/\s/g, ""),
+    max_workers: deck.workers,
+  });
+}
+
+/** @param {Deck} deck */
+export const pagesToMake = (deck) => deck.pages.filter((page) => !page.leftOut);
+
+/** @param {Deck} deck */
+export const deckTitle = (deck) => deck.pages.find((page) => page.title)?.title ?? t("deck.untitled");
+
+/** "W:H" as a number, or null when it is not a ratio the service takes. @param {string} ratio */
+export function ratioValue(ratio) {
+  const match = /^\s*([1-9]\d{0,3})\s*:\s*([1-9]\d{0,3})\s*$/.exec(ratio);
+  return match && Number(match[1]) / Number(match[2]);
+}
+
+/** @param {string} text @returns {{slides: object[]}} */
+function parseRequest(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UnreadableDeck(t("read.json", { detail: error.message }));
+  }
+  const request = Array.isArray(value) ? { slides: value } : value;
+  if (!Array.isArray(request.slides)) throw new UnreadableDeck(t("read.noSlides"));
+  return request;
+}
+
+/** @param {any} slide @param {number} index @returns {Page} */
+function toPage(slide, index) {
+  if (slide === null || typeof slide !== "object" || Array.isArray(slide)) {
+    throw new UnreadableDeck(t("read.badSlide", { n: index + 1 }));
+  }
+  return {
+    ...slide,
+    id: String(slide.id ?? `slide-${index + 1}`),
+    page_num: Number(slide.page_num ?? index + 1),
+    type: TYPES.includes(slide.type) ? slide.type : "content",
+    title: String(slide.title ?? ""),
+    content_text: String(slide.content_text ?? ""),
+    visual_desc: String(slide.visual_desc ?? ""),
+    leftOut: false,
+  };
+}
+
+/**
+ * Slides from Markdown: `---` lines and `#` headings part them; with one `#` at most, `##` does as well.
+ * @param {string} text
+ */
+function parseMarkdown(text) {
+  const lines = text.split(/\r?\n/);
+  const prose = markFences(lines);
+  const level1 = lines.filter((line, i) => prose[i] && /^#\s/.test(line)).length;
+  const opens = level1 > 1 ? /^#\s/ : /^##?\s/;
+  const chunks = [[]];
+  lines.forEach((line, i) => {
+    if (prose[i] && /^\s*-{3,}\s*$/.test(line)) chunks.push([]);
+    else if (prose[i] && opens.test(line)) chunks.push([line]);
+    else chunks.at(-1).push(line);
+  });
+  const slides = chunks.filter(hasWords).map(toSlide);
+  return slides.map((slide, i) => ({ ...slide, type: guessType(slide, i, slides.length) }));
+}
+
+/** Whether a chunk is a slide: not empty, and not the `key: value` lines of a front matter. @param {string[]} chunk */
+function hasWords(chunk) {
+  const lines = chunk.filter((line) => line.trim());
+  return lines.length > 0 && !lines.every((line) => /^(\s|[a-z][\w-]*:(\s|$))/.test(line));
+}
+
+/** @param {string[]} chunk */
+function toSlide(chunk) {
+  const pictures = [];
+  const source = chunk.join("\n").replaceAll(/<!--[\s\S]*?-->/g, "");
+  const lines = source.replaceAll(/!\[([^\]]*)\]\([^)]*\)/g, (_, alt) => (pictures.push(alt), "")).split("\n");
+  const prose = markFences(lines);
+  const heading = lines.findIndex((line, i) => prose[i] && /^#{1,6}\s/.test(line));
+  const titleAt = heading >= 0 ? heading : lines.findIndex((line) => line.trim());
+  const words = lines.map((line, i) => (prose[i] ? plain(line) : line));
+  const text = words.filter((line, i) => i !== titleAt && !FENCE.test(line)).join("\n");
+  return {
+    title: (words[titleAt] ?? "").trim(),
+    content_text: text.replaceAll(/\n{3,}/g, "\n\n").trim(),
+    visual_desc: pictures.filter(Boolean).join("\n"),
+  };
+}
+
+/** A Markdown line as the words to draw. @param {string} line */
+function plain(line) {
+  return line
+    .replace(/^\s*#{1,6}\s+/, "")
+    .replace(/^(\s*)[-*+]\s+/, "$1• ")
+    .replace(/^\s*>\s?/, "")
+    .replaceAll(/\[([^\]]+)\]\([^)]*\)/g, "$1")
+    .replaceAll(/(\*\*|__)(.+?)\1/g, "$2")
+    .replaceAll(/(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])/g, "$1")
+    .replaceAll(/`([^`]+)`/g, "$1");
+}
+
+/** @param {{title: string, content_text: string}} slide @param {number} index @param {number} count */
+function guessType(slide, index, count) {
+  if (index === 0) return "cover";
+  const isLast = index === count - 1 && count > 2;
+  return isLast && (FAREWELL.test(slide.title) || !slide.content_text) ? "ending" : "content";
+}
+
+/** For each line, whether it is outside a code fence. @param {string[]} lines */
+function markFences(lines) {
+  let inside = false;
+  return lines.map((line) => {
+    if (!FENCE.test(line)) return !inside;
+    inside = !inside;
+    return false;
+  });
+}

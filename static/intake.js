@@ -1,0 +1,127 @@
+/** The start page: bring a deck by dropping, choosing or pasting it, or take the example. */
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { deckTitle, parseDeck, readFile, UnreadableDeck } from "./deck.js";
+import { EXAMPLES } from "./example.js";
+import { currentLang, t } from "./i18n.js";
+import { LoomDrawing } from "./loom.js";
+import { Icon, ProblemNote } from "./ui.js";
+
+const ACCEPTED = ".json,.md,.markdown,.txt,application/json,text/markdown,text/plain";
+
+/**
+ * @typedef {import("./deck.js").Deck} Deck
+ * @param {{known: Deck | null, onKeep: () => void, onDeck: (deck: Deck) => void}} props known: the deck one can go back to.
+ */
+export function Intake({ known, onKeep, onDeck }) {
+  const [problem, setProblem] = useState(null);
+  const [pasting, setPasting] = useState(false);
+
+  /** @param {() => string | Promise<string>} bring */
+  async function read(bring) {
+    try {
+      onDeck(parseDeck(await bring()));
+    } catch (error) {
+      if (!(error instanceof UnreadableDeck)) throw error;
+      setProblem(error);
+    }
+  }
+  usePastedText((text) => read(() => text));
+  const dragging = useDroppedFile((file) => read(() => readFile(file)));
+  const takeExample = () => read(() => JSON.stringify(EXAMPLES[currentLang()]));
+
+  return html`
+    <main tabindex="-1" class="intake">
+      <div class="hero">
+        <div>
+          <h1>${t("intake.heading")}</h1>
+          <p class="lead">${t("intake.lead")}</p>
+        </div>
+        <${LoomDrawing} />
+      </div>
+      <section class=${`dropzone ${dragging ? "dropzone-over" : ""}`}>
+        ${pasting
+          ? html`<${PasteForm} onRead=${(text) => read(() => text)} onBack=${() => setPasting(false)} />`
+          : html`<${Ways} dragging=${dragging} onFile=${(file) => read(() => readFile(file))}
+              onPaste=${() => setPasting(true)} onExample=${takeExample} />`}
+        ${problem && html`<${ProblemNote} error=${problem} />`}
+      </section>
+      ${known && html`<p><button type="button" class="link-button" onClick=${onKeep}><${Icon} name="left" />${t("intake.keep", { title: deckTitle(known) })}</button></p>`}
+      <ul class="formats">
+        <li>${t("intake.markdown")}</li>
+        <li>${t("intake.json")}</li>
+      </ul>
+    </main>`;
+}
+
+function Ways({ dragging, onFile, onPaste, onExample }) {
+  const input = useRef(null);
+  const take = () => {
+    const [file] = input.current.files;
+    input.current.value = "";
+    if (file) onFile(file);
+  };
+  return html`
+    <p class="drop-word">${t(dragging ? "intake.release" : "intake.drop")}</p>
+    <div class="ways">
+      <input ref=${input} type="file" accept=${ACCEPTED} hidden onChange=${take} />
+      <button type="button" class="button button-main" onClick=${() => input.current.click()}>
+        <${Icon} name="file" />${t("intake.choose")}
+      </button>
+      <button type="button" class="button" onClick=${onPaste}><${Icon} name="paste" />${t("intake.paste")}</button>
+      <button type="button" class="button" onClick=${onExample}><${Icon} name="spark" />${t("intake.example")}</button>
+    </div>`;
+}
+
+function PasteForm({ onRead, onBack }) {
+  const field = useRef(null);
+  useEffect(() => field.current.focus(), []);
+  const submit = (event) => {
+    event.preventDefault();
+    onRead(field.current.value);
+  };
+  return html`
+    <form class="paste" onSubmit=${submit}>
+      <label for="pasted">${t("intake.pasteLabel")}</label>
+      <textarea id="pasted" ref=${field} rows="12" spellcheck="false" placeholder=${t("intake.placeholder")}></textarea>
+      <div class="ways">
+        <button type="submit" class="button button-main">${t("intake.read")}</button>
+        <button type="button" class="button" onClick=${onBack}>${t("intake.back")}</button>
+      </div>
+    </form>`;
+}
+
+/** Text pasted anywhere but into a field. @param {(text: string) => void} onText */
+function usePastedText(onText) {
+  useEffect(() => {
+    const paste = (event) => {
+      const text = event.clipboardData.getData("text/plain");
+      if (text.trim() && !event.target.closest?.("textarea, input, dialog")) onText(text);
+    };
+    addEventListener("paste", paste);
+    return () => removeEventListener("paste", paste);
+  });
+}
+
+/**
+ * A file dropped anywhere on the page.
+ * @param {(file: File) => void} onFile
+ * @returns {boolean} Whether one is being dragged over the page.
+ */
+function useDroppedFile(onFile) {
+  const [depth, setDepth] = useState(0);
+  useEffect(() => {
+    const hold = (event) => event.preventDefault();
+    const enter = () => setDepth((n) => n + 1);
+    const leave = () => setDepth((n) => Math.max(0, n - 1));
+    const drop = (event) => {
+      event.preventDefault();
+      setDepth(0);
+      const [file] = event.dataTransfer.files;
+      if (file) onFile(file);
+    };
+    const handlers = { dragover: hold, dragenter: enter, dragleave: leave, drop };
+    Object.entries(handlers).forEach(([name, handler]) => addEventListener(name, handler));
+    return () => Object.entries(handlers).forEach(([name, handler]) => removeEventListener(name, handler));
+  });
+  return depth > 0;
+}

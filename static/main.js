@@ -1,0 +1,65 @@
+/** The page: what stands at the top, and which view the address asks for. */
+import { html, render, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { docsUrl } from "./api.js";
+import { Banners, useService } from "./banners.js";
+import { Compose } from "./compose.js";
+import { useDraft } from "./draft.js";
+import { History } from "./history.js";
+import { chooseLang, currentLang, langTag, t } from "./i18n.js";
+import { Intake } from "./intake.js";
+import { linkTo, usePlace } from "./place.js";
+import { Run } from "./run.js";
+import { Icon } from "./ui.js";
+
+function App() {
+  const place = usePlace();
+  const service = useService();
+  const [deck, setDeck] = useDraft();
+  const [choosing, setChoosing] = useState(false);
+  const [historyOpen, setHistoryOpen] = useState(false);
+  const [lang, setLang] = useState(currentLang);
+  const takeDeck = (next) => (setDeck(next), setChoosing(false));
+  const takeLang = (next) => (chooseLang(next), setLang(next));
+  useEffect(() => void (document.documentElement.lang = langTag()), [lang]);
+  const view = place.batch ?? (deck && !choosing ? "compose" : "intake");
+  useArrival(view);
+
+  return html`
+    <${TopBar} inBatch=${place.batch !== null} model=${service.readiness} onHistory=${() => setHistoryOpen(true)}
+      onLang=${takeLang} onNew=${() => setChoosing(true)} />
+    <${Banners} service=${service} />
+    ${place.batch
+      ? html`<${Run} key=${place.batch} batchId=${place.batch} slide=${place.slide} draftMadeIt=${deck?.batchId === place.batch} />`
+      : view === "compose"
+        ? html`<${Compose} deck=${deck} onDeck=${setDeck} onReplace=${() => setChoosing(true)} />`
+        : html`<${Intake} known=${deck} onKeep=${() => setChoosing(false)} onDeck=${takeDeck} />`}
+    ${historyOpen && html`<${History} current=${place.batch} onClose=${() => setHistoryOpen(false)} />`}`;
+}
+
+/** A new view is read from its top, by the eyes and by the keyboard. @param {string} view */
+function useArrival(view) {
+  const shown = useRef(view);
+  useEffect(() => {
+    if (shown.current === view) return;
+    shown.current = view;
+    scrollTo(0, 0);
+    document.querySelector("main").focus({ preventScroll: true });
+  }, [view]);
+}
+
+function TopBar({ inBatch, model, onHistory, onLang, onNew }) {
+  const otherLang = currentLang() === "zh" ? "en" : "zh";
+  return html`
+    <header class="top-bar">
+      <a class="brand" href=${linkTo(null)} aria-label=${t("nav.home")}><img src="/static/logo.svg" alt="" width="28" height="28" />Slideloom</a>
+      ${model && model.provider !== "local" && html`<span class="model wide-only">${model.model}</span>`}
+      <nav>
+        ${inBatch && html`<a class="bar-button" href=${linkTo(null)} onClick=${onNew}><${Icon} name="plus" /><span>${t("nav.new")}</span></a>`}
+        <button type="button" class="bar-button" onClick=${onHistory}><${Icon} name="history" /><span>${t("nav.history")}</span></button>
+        <a class="bar-button wide-only" href=${docsUrl}>${t("nav.api")}</a>
+        <button type="button" class="bar-button" lang=${otherLang} onClick=${() => onLang(otherLang)}>${t("nav.otherLanguage")}</button>
+      </nav>
+    </header>`;
+}
+
+render(html`<${App} />`, document.getElementById("app"));

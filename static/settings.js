@@ -1,0 +1,105 @@
+/** How the deck should look and how fast it is made: style, shape, pages at the same time. */
+import { html, useState } from "./vendor/htm-preact.js";
+import { ratioValue } from "./deck.js";
+import { currentLang, t } from "./i18n.js";
+import { PRESETS, RATIOS } from "./presets.js";
+
+/** @typedef {import("./deck.js").Deck} Deck */
+
+/** @param {{deck: Deck, onChange: (part: Partial<Deck>) => void}} props */
+export function Settings({ deck, onChange }) {
+  return html`
+    <section class="settings" aria-labelledby="settings-heading">
+      <h2 id="settings-heading" class="unseen">${t("settings.heading")}</h2>
+      <${StyleChoice} deck=${deck} onChange=${onChange} />
+      <${RatioChoice} ratio=${deck.ratio} onChange=${onChange} />
+      <${WorkersChoice} workers=${deck.workers} onChange=${onChange} />
+    </section>`;
+}
+
+function StyleChoice({ deck, onChange }) {
+  const lang = currentLang();
+  const choices = PRESETS.map(({ id, colours, name, prompt }) => ({ id, colours, name: name[lang], prompt: prompt[lang], both: Object.values(prompt) }));
+  if (deck.deckStyle) {
+    const colours = coloursIn(deck.deckStyle);
+    choices.unshift({ id: "deck", colours, name: t("style.fromDeck"), prompt: deck.deckStyle, both: [deck.deckStyle] });
+  }
+  return html`
+    <fieldset>
+      <legend>${t("style.heading")}</legend>
+      <div class="presets">
+        ${choices.map(
+          ({ id, colours, name, prompt, both }) => html`
+            <label class="preset" key=${id}>
+              <input type="radio" name="style" checked=${both.includes(deck.style)} onChange=${() => onChange({ style: prompt })} />
+              <${Swatch} colours=${colours} />
+              <span>${name}</span>
+            </label>`,
+        )}
+      </div>
+      <label for="style-prompt">${t("style.prompt")}</label>
+      <textarea id="style-prompt" rows="3" value=${deck.style} aria-describedby="style-hint"
+        onInput=${(event) => onChange({ style: event.target.value })}></textarea>
+      <p class="hint" id="style-hint">${t("style.promptHint")}</p>
+    </fieldset>`;
+}
+
+/** A slide of three colours: ground, title, accent. */
+function Swatch({ colours }) {
+  const [ground = "", ink = "", accent = ""] = colours;
+  return html`
+    <svg class="swatch" viewBox="0 0 48 27" aria-hidden="true" focusable="false">
+      <rect width="48" height="27" style=${{ fill: ground }} />
+      <path d="M6 9h17M6 14h11" style=${{ stroke: ink }} />
+      <circle cx="36" cy="15" r="6" style=${{ fill: accent }} />
+    </svg>`;
+}
+
+/** The first two colours a style names, and its last: that is mostly the accent. @param {string} style */
+function coloursIn(style) {
+  const [ground, ink, ...more] = style.match(/#[0-9a-f]{6}\b/gi) ?? [];
+  return [ground, ink, more.at(-1)];
+}
+
+function RatioChoice({ ratio, onChange }) {
+  const [other, setOther] = useState(!RATIOS.includes(ratio));
+  const take = (value) => (setOther(false), onChange({ ratio: value }));
+  const valid = ratioValue(ratio) !== null;
+  return html`
+    <fieldset>
+      <legend>${t("ratio.heading")}</legend>
+      <div class="ratios">
+        ${RATIOS.map(
+          (value) => html`
+            <label class="ratio" key=${value}>
+              <input type="radio" name="ratio" checked=${!other && ratio === value} onChange=${() => take(value)} />
+              <span class="ratio-shape" style=${{ "--shape": ratioValue(value) }}></span>
+              <span>${value}</span>
+            </label>`,
+        )}
+        <label class="ratio">
+          <input type="radio" name="ratio" checked=${other} onChange=${() => setOther(true)} />
+          <span class="ratio-shape ratio-any"></span>
+          <span>${t("ratio.other")}</span>
+        </label>
+      </div>
+      ${other &&
+      html`
+        <label for="ratio-value">${t("ratio.value")}</label>
+        <input id="ratio-value" type="text" inputmode="text" autocomplete="off" value=${ratio} aria-invalid=${!valid}
+          aria-describedby=${valid ? null : "ratio-wrong"} onInput=${(event) => onChange({ ratio: event.target.value.replace("：", ":") })} />
+        ${!valid && html`<p class="hint hint-bad" id="ratio-wrong">${t("ratio.invalid")}</p>`}
+      `}
+    </fieldset>`;
+}
+
+function WorkersChoice({ workers, onChange }) {
+  const take = (event) => onChange({ workers: Number(event.target.value) });
+  return html`
+    <div class="workers">
+      <label for="workers">${t("workers.label")}</label>
+      <output for="workers">${workers}</output>
+      <input id="workers" type="range" min="1" max="10" step="1" value=${workers} aria-describedby="workers-hint" onInput=${take} />
+      <p class="hint" id="workers-hint">${t("workers.hint")}</p>
+    </div>`;
+}
