@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 
@@ -106,6 +107,16 @@ async def test_422_names_the_place(service: Running) -> None:
     assert problem["errors"] == [
         {"loc": ["body", "slides", 0, "title"], "msg": "Expected `str`, got `int`"}
     ]
+
+
+@pytest.mark.parametrize("name", [name for name, (_, wanted) in CASES.items() if wanted == 422])
+async def test_every_422_speaks_chinese_too(service: Running, name: str) -> None:
+    headers = {"Content-Type": "application/json", "Accept-Language": "zh-CN"}
+    url = f"{service.url}/api/slide/batch/generate"
+    async with service.client.post(url, data=CASES[name][0], headers=headers) as answer:
+        detail = (await answer.json(content_type=None))["detail"]
+    assert detail.startswith("请求在 body")
+    assert re.search("[\u4e00-\u9fff]", detail.partition("处无效：")[2][:-1]), detail
 
 
 @pytest.mark.parametrize(

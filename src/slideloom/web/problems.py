@@ -1,6 +1,7 @@
 """Errors as answers: RFC 9457 problems, in the reader's language. Source: contract section 6."""
 
 import math
+import re
 import uuid
 from http import HTTPStatus
 
@@ -26,6 +27,20 @@ from slideloom.errors import (
     UnknownSession,
 )
 
+_ZH_MESSAGES = (
+    (r"Expected `(.+?)`, got `(.+?)`", r"应为 `\1`，实际是 `\2`"),
+    (r"Expected `(.+?)` of length (.+)", r"`\1` 的长度应 \2"),
+    (r"Expected `(.+?)` matching regex (.+)", r"`\1` 应符合正则 \2"),
+    (r"Expected `(.+?)` (<=|>=) (.+)", r"`\1` 应 \2 \3"),
+    (r"Object missing required field `(.+?)`", r"缺少必填字段 `\1`"),
+    (r"Invalid enum value (.+)", r"不支持的取值 \1"),
+    (r"(Integer value|Number) out of range", "数值超出范围"),
+    (r"slides (\d+) and (\d+) have the same id", r"第 \1 页与第 \2 页的 id 相同"),
+    (r"not an aspect ratio like 16:9: (.+)", r"不是 16:9 这样的比例：\1"),
+    (r"(\w+) must be (\d+) to (\d+)", r"\1 应在 \2 到 \3 之间"),
+    (r"not a cursor of ours", "不是有效的 cursor"),
+)
+"""What the decoder and our own checks say, for Chinese readers."""
 _STOPPING_RETRY_S = 5
 """A service that shuts down is usually back after about that long."""
 
@@ -70,8 +85,8 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
         "zh": "请求体不是有效的 JSON：{0.reason}。",
     },
     InvalidRequest: {
-        "en": "The request is not valid at {1}: {0.message}.",
-        "zh": "请求在 {1} 处无效：{0.message}。",
+        "en": "The request is not valid at {1}: {2}.",
+        "zh": "请求在 {1} 处无效：{2}。",
     },
     BodyTooLarge: {
         "en": "The body is larger than {0.limit_bytes} bytes.",
@@ -162,7 +177,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         request,
         status,
         kind.code,
-        _DETAILS[kind][language].format(error, place),
+        _DETAILS[kind][language].format(error, place, _in_words(error, language)),
         errors=(FieldProblem(("body", *loc), str(error)),) if kind is InvalidRequest else (),
         headers={"Retry-After": str(_STOPPING_RETRY_S)} if unavailable else None,
     )
@@ -186,6 +201,14 @@ def answer_slide_failure(request: Request, end: SlideFailed) -> Response:
     if end.error_code == "rate_limited":
         headers["Retry-After"] = str(math.ceil(end.retry_after_s or 1))
     return _problem(request, _SLIDE_STATUS[end.error_code], end.error_code, detail, headers=headers)
+
+
+def _in_words(error: Exception, language: Language) -> str:
+    if language == "zh":
+        for pattern, translation in _ZH_MESSAGES:
+            if (found := re.fullmatch(pattern, str(error))) is not None:
+                return found.expand(translation)
+    return str(error)
 
 
 def _problem(
