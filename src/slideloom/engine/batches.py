@@ -170,7 +170,7 @@ class BatchEngine:
             record=_record_nothing,
             attempts=[],
         )
-        end = await self._maker.make(job)
+        end = await self._maker.make_to_end(job, log=self._log)
         if isinstance(end, SlideDone):
             self._recent_s.append(end.generation_time_s)
         log_slide_end(

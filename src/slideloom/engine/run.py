@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState
-from slideloom.domain.events import BatchFinished, BatchStarted, Event, SlideFailed
+from slideloom.domain.events import BatchFinished, BatchStarted, Event
 from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import parse_ratio
 from slideloom.engine.journal import log_slide_end
 from slideloom.engine.slide import SlideJob, SlideMaker
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import StoreError
 from slideloom.logs import Log
 from slideloom.providers.base import DrawOrder
 from slideloom.stores.base import BatchStore
@@ -88,20 +87,7 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
 
 
 async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Log) -> None:
-    try:
-        end = await maker.make(job)
-    except StoreError:
-        raise  # nothing can be recorded: the whole run ends
-    except Exception as error:
-        log.error("slide_crashed", batch_id=run.batch_id, place=job.place + 1, exc_info=error)
-        end = SlideFailed(
-            at_s=wall_s(),
-            place=job.place,
-            error_code="internal",
-            error_detail=type(error).__name__,
-            final_prompt=job.order.prompt,
-            possibly_billed=run.state.slides[job.place].in_flight_bills,
-        )
+    end = await maker.make_to_end(job, log=log)
     await run.record(end)
     log_slide_end(
         log,

@@ -20,7 +20,9 @@ from slideloom.errors import (
     ProviderError,
     SlideErrorCode,
     StorageFull,
+    StoreError,
 )
+from slideloom.logs import Log
 from slideloom.providers.base import Drawn, DrawOrder, Provider
 from slideloom.stores.base import Draft, ImageStore
 
@@ -88,6 +90,26 @@ class SlideMaker:
         self._policy = policy
         self._slide_timeout_s = slide_timeout_s
 
+    async def make_to_end(self, job: SlideJob, *, log: Log) -> SlideDone | SlideFailed:
+        """Make the slide; a fault of ours ends it as `internal`, and the log has the traceback.
+
+        Raises:
+            StoreError: nothing can be written down any more.
+        """
+        try:
+            return await self.make(job)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.error("slide_crashed", slide_id=job.order.slide.id, exc_info=error)
+            possibly_billed = False
+            if job.attempts:
+                entry = job.attempts[-1]
+                entry.error_code, entry.error_detail = "internal", type(error).__name__
+                entry.traceback = "".join(traceback.format_exception(error))
+                possibly_billed = entry.possibly_billed = self._provider.bills
+            return _failed(job, "internal", type(error).__name__, possibly_billed=possibly_billed)
+
     async def make(self, job: SlideJob) -> SlideDone | SlideFailed:
         """Make the slide; how it ended, yet to be written down."""
         tally = Tally()
@@ -111,7 +133,9 @@ class SlideMaker:
             except _LaneStopped as stop:
                 return self._failed(job, stop.by)
             except StorageFull as error:
-                return _failed(job, "storage_full", str(error))
+                called = len(job.attempts) > tally.calls
+                billed = called and self._provider.bills
+                return _failed(job, "storage_full", str(error), possibly_billed=billed)
             except _BatchTimeUp as error:
                 return _failed(job, "batch_timeout", possibly_billed=error.possibly_billed)
 

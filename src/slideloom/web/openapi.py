@@ -63,7 +63,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
     if endpoint.body:
         media: dict[str, Any] = {"schema": schema_of[id(endpoint.body)]}
         if endpoint.example:
-            media["example"] = endpoint.example
+            media["examples"] = {"deck": {"value": endpoint.example}}
         operation["requestBody"] = {"required": True, "content": {"application/json": media}}
     return operation
 
