@@ -65,7 +65,7 @@ def test_env_file_in_the_working_folder_is_read(tmp_path: Path) -> None:
 def test_second_start_finds_what_the_first_made(tmp_path: Path) -> None:
     with served(tmp_path) as service:
         batch_id = call(service, "/api/slide/batch/generate", deck(2))["batch_id"]
-        while call(service, f"/api/slide/batch/{batch_id}")["status"] not in {"completed", "failed"}:
+        while call(service, "/api/slide/batch/active-count")["active_batches"]:
             time.sleep(0.05)
         first = call(service, f"/api/slide/batch/{batch_id}")
     with served(tmp_path) as service:

@@ -1,6 +1,7 @@
 """Log files, exactly as the contract's section 8 says."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -51,7 +52,7 @@ def test_new_day_begins_a_new_file(writer: LogWriter, monkeypatch: pytest.Monkey
 
     class Tomorrow(date):
         @classmethod
-        def today(cls) -> date:
+        def today(cls) -> date:  # type: ignore[override]  # only its days count
             return TOMORROW
 
     monkeypatch.setattr("slideloom.logs.date", Tomorrow)
@@ -65,7 +66,7 @@ def test_new_day_begins_a_new_file(writer: LogWriter, monkeypatch: pytest.Monkey
 
 def test_nothing_users_send_breaks_a_line_or_fakes_an_operators_word(writer: LogWriter) -> None:
     log = open_log(writer)
-    log.info("request", path=NASTY, **{"slide_completed": 1})
+    log.info("request", path=NASTY, slide_completed=1)
     log.info("slide_completed", details={"slide_id": NASTY, "generation_time": 1.5})
     request, completed = lines(writer)
     assert "slide_completed" not in request
@@ -102,8 +103,6 @@ def test_only_session_ids_of_ours_reach_a_path(writer: LogWriter, session_id: st
 
 
 def test_old_files_are_removed_and_young_ones_stay(tmp_path: Path) -> None:
-    import os
-
     sessions = tmp_path / "sessions"
     sessions.mkdir()
     for path in (tmp_path / "pipeline_20200101.log", sessions / f"{SESSION}_slide_001.json"):
@@ -118,7 +117,7 @@ def test_old_files_are_removed_and_young_ones_stay(tmp_path: Path) -> None:
     assert len(left) == 2
 
 
-def test_what_is_no_json_is_written_in_words(writer: LogWriter) -> None:
+def test_what_is_no_json_is_written_in_words() -> None:
     line = render_line({"event": "x", "path": Path("/a"), "odd": "\udcff", "set": {1}})
     assert json.loads(line)["path"] == "/a"
 
@@ -163,12 +162,8 @@ async def test_whole_batch_leaves_its_files_and_the_users_pipelines_print_number
     assert attempt["seconds"] > 0
 
     log = next(tmp_path.glob("logs/pipeline_*.log"))
-    for event, query in (
-        ("batch_generate_complete", ".summary | .successful/.total_slides*100"),
-        ("slide_completed", ".details.generation_time"),
-    ):
+    for event, count in (("batch_generate_complete", 1), ("slide_completed", 3)):
         grep = subprocess.run(["grep", event, str(log)], capture_output=True, check=True)
         entries = [json.loads(line) for line in grep.stdout.decode().split("\n")[:-1]]
         assert {entry["event"] for entry in entries} == {event}
-        assert len(entries) == {"batch_generate_complete": 1, "slide_completed": 3}[event]
-        del query
+        assert len(entries) == count

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from PIL import Image
 
 from slideloom.domain.images import NotAPicture, inspect_picture
 from tests.support.pictures import picture
@@ -17,8 +18,6 @@ def test_type_and_size_come_from_the_bytes(kind: str, extension: str) -> None:
 
 
 def test_lossless_and_extended_webp_are_read_too() -> None:
-    from PIL import Image
-
     for options in ({"lossless": True}, {"exif": b"Exif\0\0", "lossless": False}):
         buffer = io.BytesIO()
         Image.new("RGBA", (77, 33), (1, 2, 3, 128)).save(buffer, "WEBP", **options)

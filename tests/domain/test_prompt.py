@@ -1,5 +1,7 @@
 """The final prompt."""
 
+from typing import Any
+
 import pytest
 
 from slideloom.domain.prompt import build_prompt, prompt_language
@@ -26,7 +28,8 @@ def test_empty_part_leaves_no_heading_behind(part: str) -> None:
     page = slide(content_text="text")
     full = build_prompt(page, style_prompt="", ratio=Ratio(1, 1), language="en")
     assert headings[part] in full
-    page = slide(**{"content_text": "text", part: "  \n"})
+    changes: dict[str, Any] = {"content_text": "text", part: "  \n"}
+    page = slide(**changes)
     assert headings[part] not in build_prompt(
         page, style_prompt="", ratio=Ratio(1, 1), language="en"
     )

@@ -5,8 +5,8 @@ from itertools import count
 import msgspec
 import pytest
 
-from slideloom.domain.request import GenerateRequest, to_order
 from slideloom.domain.events import BatchOrder
+from slideloom.domain.request import GenerateRequest, to_order
 from slideloom.errors import InvalidRequest
 
 

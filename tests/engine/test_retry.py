@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from slideloom.engine.retry import RetryPolicy, Tally, decide_retry
 from slideloom.errors import (
     AnswerLost,
     AuthFailed,
@@ -19,7 +20,6 @@ from slideloom.errors import (
     RequestNotSent,
     UpstreamDown,
 )
-from slideloom.engine.retry import RetryPolicy, Tally, decide_retry
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import io
-
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchFinished, Event
@@ -200,7 +199,7 @@ class Workshop:
             log=log,
         )
 
-    async def __aenter__(self) -> "Workshop":
+    async def __aenter__(self) -> Self:
         await self.engine.start()
         return self
 

@@ -5,7 +5,7 @@ import selectors
 from selectors import SelectorKey
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # per platform
+class _JumpingSelector(selectors.DefaultSelector):
     """Instead of waiting, moves the loop's time."""
 
     now_s = 0.0

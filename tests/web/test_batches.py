@@ -23,9 +23,9 @@ STATUS_KEYS = {
 }  # fmt: skip
 
 
-async def submit(service: Running, **changes: object) -> str:
+async def submit(service: Running, slides: int = 3) -> str:
     status, body, _ = await service.post(
-        "/slide/batch/generate", deck(**changes), headers={"Prefer": "respond-async"}
+        "/slide/batch/generate", deck(slides), headers={"Prefer": "respond-async"}
     )
     assert status == 202
     return str(body["batch_id"])
