@@ -13,6 +13,8 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.errors import SettingsError
 from slideloom.logs import Log, LogWriter, open_log
 from slideloom.providers.base import Provider
+from slideloom.providers.chat import open_chat
+from slideloom.providers.images import open_images
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
 from slideloom.stores.base import ImageStore
@@ -105,9 +107,13 @@ def _open_log_writer(settings: Settings) -> LogWriter:
 
 
 def _choose_provider(settings: Settings) -> Provider:
-    """By `LLM_IMAGE_API`; `auto` guesses from key and base address. Source: providers policy."""
-    if settings.llm_image_api == "local" or not settings.image_key:
+    """By `LLM_IMAGE_API`; `auto` guesses from key and base. Source: providers policy."""
+    key, base_url, model = settings.image_key, settings.image_base, settings.llm_image_model
+    if settings.llm_image_api == "local" or not key:
         from slideloom.providers.local import LocalProvider  # noqa: PLC0415 - typst is 80 MB
 
         return LocalProvider()
-    raise SettingsError("todo")
+    if settings.llm_image_api == "chat":
+        return open_chat(base_url=base_url, key=key, model=model)
+    path = settings.llm_image_path or None
+    return open_images(base_url=base_url, key=key, model=model, path=path)

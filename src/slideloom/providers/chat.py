@@ -1,0 +1,96 @@
+"""Shape B, chat with images: OpenRouter's older way, and many gateways'."""
+
+import re
+from collections.abc import Iterator
+
+from slideloom.providers.answers import Answer, Json
+from slideloom.providers.base import DrawOrder
+from slideloom.providers.call import Ask, NetworkProvider
+from slideloom.providers.complaints import find_complaint, list_dicts
+from slideloom.providers.download import Downloads
+from slideloom.providers.learned import UnknownWords
+from slideloom.providers.outcomes import list_messages
+from slideloom.providers.ratios import name_ratio
+
+CHAT_PATH = "/chat/completions"
+_MAX_TOKENS = 4096
+"""Without it OpenRouter reserves the model's whole window against the balance. Source: contracts 1.3."""
+_NO_ENDPOINT = 404
+_MARKDOWN_IMAGE = re.compile(r"!\[[^\]]*\]\(\s*(https?://[^\s)]+)")
+
+
+class ChatDialect:
+    """How shape B is asked."""
+
+    name = "chat"
+
+    def __init__(self) -> None:
+        self._unknown = UnknownWords(("max_tokens", "modalities", "image_config"))
+        self._image_only: set[str] = set()
+
+    def build(self, order: DrawOrder, model: str) -> Ask:
+        """See `Dialect`."""
+        body: Json = {
+            "model": model,
+            "messages": [{"role": "user", "content": order.prompt}],
+            "modalities": ["image"] if model in self._image_only else ["image", "text"],
+            "image_config": {"aspect_ratio": name_ratio(order.ratio)},
+            "max_tokens": _MAX_TOKENS,
+            "stream": False,
+        }
+        return Ask(model=model, path=CHAT_PATH, body=self._unknown.strip(model, body))
+
+    def learn(self, ask: Ask, answer: Answer) -> bool:
+        """See `Dialect`: models that only draw refuse to be asked for text as well (F22)."""
+        if self._unknown.learn(ask.model, ask.body, answer):
+            return True
+        complaint = find_complaint(answer, has_picture=False)
+        is_refused = (
+            answer.status == _NO_ENDPOINT
+            and complaint is not None
+            and "output modalities" in complaint.message
+            and "text" in ask.body.get("modalities", ())
+        )
+        if is_refused:
+            self._image_only.add(ask.model)
+        return is_refused
+
+    def find_addresses(self, item: Json) -> Iterator[str]:
+        """See `Dialect`."""
+        for message in list_messages(item):
+            content = message.get("content")
+            if isinstance(content, str):
+                yield from _MARKDOWN_IMAGE.findall(content)
+            for part in (*list_dicts(content), *list_dicts(message.get("images"))):
+                yield from _addresses_in(part)
+
+
+def open_chat(
+    *,
+    base_url: str,
+    key: str,
+    model: str,
+    stall_s: float = 30.0,
+    downloads: Downloads | None = None,
+) -> NetworkProvider:
+    """A provider of shape B; be on the running loop. Arguments as for shape A.
+
+    Raises:
+        SettingsError: the base is no web address.
+    """
+    return NetworkProvider(
+        ChatDialect(),
+        base_url=base_url,
+        key=key,
+        model=model,
+        stall_s=stall_s,
+        downloads=downloads,
+    )
+
+
+def _addresses_in(part: Json) -> Iterator[str]:
+    """`image_url` is an object with an `url`, or the address itself."""
+    image = part.get("image_url")
+    for url in (image.get("url") if isinstance(image, dict) else image, part.get("url")):
+        if isinstance(url, str) and url and not url.lower().startswith("data:"):
+            yield url

@@ -1,0 +1,144 @@
+"""What becomes of an answer's bytes: its picture goes to a draft, in large pieces."""
+
+from typing import Protocol
+
+from slideloom.domain.images import MAX_BYTES
+from slideloom.errors import CorruptPicture
+from slideloom.providers.lift import Lift, PictureEnd, PictureStart
+from slideloom.stores.base import Draft
+
+PIECE_BYTES = 96 * 1024
+"""How much is gathered for one write. Each write is a thread hop of 30-90 µs; from 128 KiB on
+the allocator maps fresh pages for every buffer, which costs as much again (measured)."""
+
+
+class Spool:
+    """Bytes of a picture on their way to its draft, gathered into large pieces."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._fill = 0
+        self._is_begun = False
+        """Whether the draft holds bytes already."""
+        self._is_outdated = False
+        """Whether those bytes are of an earlier picture."""
+
+    @property
+    def room_bytes(self) -> int:
+        """How much more may be put before the piece is written."""
+        return max(0, PIECE_BYTES - self._fill)
+
+    def put(self, piece: bytes) -> None:
+        """Append `piece`."""
+        if not self._buffer:
+            self._buffer = bytearray(PIECE_BYTES)
+        end = self._fill + len(piece)
+        self._buffer[self._fill : end] = piece
+        self._fill = end
+
+    def restart(self) -> None:
+        """Forget what was put: another picture takes its place."""
+        self._fill = 0
+        self._is_outdated = self._is_begun
+
+    async def flush(self, draft: Draft) -> None:
+        """Write what has been put."""
+        if self._is_outdated:
+            await draft.rewind()
+            self._is_outdated = self._is_begun = False
+        if self._fill:
+            self._is_begun = True
+            with memoryview(self._buffer) as whole, whole[: self._fill] as piece:
+                await draft.write(piece)
+            self._fill = 0
+
+
+class Intake(Protocol):
+    """What an answer's bytes are given to."""
+
+    spool: Spool
+
+    def take(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the sender may be silent as long as it likes."""
+        ...
+
+    @property
+    def is_done(self) -> bool:
+        """Whether whatever follows does not matter."""
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a whole picture, should nothing follow."""
+        ...
+
+
+class PictureIntake:
+    """An answer with a picture in its JSON."""
+
+    def __init__(self, *, limit_bytes: int = MAX_BYTES) -> None:
+        self.spool = Spool()
+        self.lift = Lift()
+        self.held: int | None = None
+        """The picture in the draft: the last one that was not known to be a preview."""
+        self.is_blank = True
+        """Nothing but white space has come."""
+        self._limit_bytes = limit_bytes
+        self._is_ended = False
+        self._is_broken = False
+        self._is_skipping = False
+
+    def take(self, chunk: bytes) -> None:
+        """See `Intake`.
+
+        Raises:
+            CorruptPicture: the answer is larger than any picture.
+        """
+        self._limit_bytes -= len(chunk)
+        if self._limit_bytes < 0:
+            message = f"the answer is over {MAX_BYTES} bytes"
+            raise CorruptPicture(message)
+        self.is_blank = self.is_blank and chunk.isspace()
+        for event in self.lift.feed(chunk):
+            match event:
+                case PictureStart(index=index, is_draft=is_draft):
+                    self._start(index, is_draft=is_draft)
+                case PictureEnd(is_whole=is_whole) if not self._is_skipping:
+                    self._is_ended = True
+                    self._is_broken = not is_whole
+                case bytes(piece) if not self._is_skipping:
+                    self.spool.put(piece)
+                case _:
+                    pass  # of a preview
+
+    @property
+    def is_idle(self) -> bool:
+        """See `Intake`: blanks and comments say that the provider still works."""
+        return self.lift.is_idle and not self.is_whole
+
+    @property
+    def is_done(self) -> bool:
+        """See `Intake`."""
+        return self.lift.is_done
+
+    @property
+    def is_whole(self) -> bool:
+        """See `Intake`."""
+        return self.held is not None and self._is_ended and not self._is_broken
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the picture's base64 is none."""
+        return self.held is not None and self._is_ended and self._is_broken
+
+    def _start(self, index: int, *, is_draft: bool) -> None:
+        self._is_skipping = is_draft
+        if not is_draft:
+            self.held = index
+            self._is_ended = False
+            self.spool.restart()

@@ -1,0 +1,246 @@
+"""From a provider's answer to an error, or to nothing: then it brought a picture.
+
+An answer is judged by its machine-readable words first, by its status second,
+and never by its prose. The tables follow the policy; what providers really send
+is in sections 1.5, 2.3, 3.3 and 4 of the provider contracts.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from slideloom.errors import (
+    AnswerLost,
+    AuthFailed,
+    BadRequest,
+    ContentBlocked,
+    NoImage,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    UpstreamDown,
+)
+from slideloom.providers.answers import Answer, Json
+from slideloom.providers.complaints import Complaint, find_complaint, list_dicts
+from slideloom.providers.retry_after import find_retry_after
+
+_ErrorClass = type[ProviderError]
+
+_ROUTING = (
+    "model_not_found|wrong_endpoint|no_endpoints|model_deprecated|model_unavailable_upstream"
+    "|region_restricted|privacy_restricted|constraint_filtered|free_variant_ended"
+)
+_WORDS: tuple[tuple[_ErrorClass, str], ...] = (
+    (
+        ContentBlocked,
+        "content_policy_violation|refusal|moderation_blocked|content_filter(ed)?|content_policy"
+        "|responsibleaipolicyviolation|.*sensitivecontent.*|.*sensitive.*detected"
+        "|data_?inspection_?failed|(content|request)_moderated",
+    ),
+    (
+        QuotaExhausted,
+        "insufficient_(quota|credits|balance|funds|user_quota)|payment_required|billing_.*"
+        "|arrearage|openrouter_free_tier_daily|.*perday.*|account_?overdue(error)?",
+    ),
+    (BadRequest, _ROUTING),
+    (
+        RateLimited,
+        "capacity_exhausted|model_capacity_exhausted|rate_?limit.*|resource_exhausted|throttling.*"
+        "|too_?many_?requests|openrouter_shared_capacity|upstream_provider_shared_pool",
+    ),
+    (
+        AuthFailed,
+        "authentication(_error|_failed)?|invalid_?api_?key|api_key_invalid|permission_denied"
+        "|permission_error|unauthenticated|unauthorized",
+    ),
+    (
+        UpstreamDown,
+        "provider_overloaded|overloaded(_error)?|provider_unavailable|provider_error|timeout|server"
+        "|server_error|internal(_error|_server_error)?|unmapped|unavailable|temporarily_unavailable"
+        "|service_unavailable|deadline_exceeded|bad_gateway|gateway_timeout|api_error",
+    ),
+    (
+        BadRequest,
+        "invalid_request(_error)?|invalid_prompt|invalid_argument|invalidparameter.*|not_found"
+        "|not_found_error|precondition_failed|payload_too_large|unprocessable|failed_precondition"
+        "|context_length_exceeded|max_tokens_exceeded|token_limit_exceeded|string_too_long"
+        "|invalid_image|image_too_(large|small)|unsupported_image_format|image_download_failed"
+        "|image_not_found|unknown_parameter|unsupported_(parameter|value)|invalid_value",
+    ),
+)
+"""Words of errors, the weightiest first. Source: `error_type` vocabulary, and vendors' codes."""
+_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _WORDS)
+_WEAK_FROM = 5
+"""Behind so many rows, an HTTP error status knows better than the words."""
+
+_STATUSES: dict[int, _ErrorClass] = {
+    401: AuthFailed,
+    402: QuotaExhausted,
+    403: AuthFailed,
+    429: RateLimited,
+}
+"""All other 4xx are the request's fault, all 5xx the provider's. Source: policy."""
+_FORBIDDEN = 403
+_SERVER_ERROR = 500
+
+_BLOCKED_REASONS = frozenset(
+    "content_filter content_filtered safety recitation blocklist prohibited_content spii "
+    "image_safety image_prohibited_content image_recitation model_armor".split()
+)
+"""Finish reasons that refuse. Source: contracts 1.5 form 4, 3.3, Stability in 4."""
+_ACCOUNT_REASONS = frozenset({"pup_limited_disabled"})
+_REASON_KEYS = ("native_finish_reason", "finish_reason", "finishReason")
+_REQUEST_ID_HEADERS = ("x-generation-id", "x-request-id", "request-id", "x-oneapi-request-id")
+_CUT_JSON_STARTS = ("{", "[", "data:", "event:", ":")
+_PROSE_CHARS = 200
+
+
+def judge(
+    answer: Answer,
+    *,
+    has_picture: bool,
+    now_s: float,
+    is_cut: bool = False,
+    clean: Callable[[str], str] = str,
+) -> ProviderError | None:
+    """The error that the answer amounts to; `None` when it brought a picture.
+
+    Args:
+        answer: the answer, without its pictures.
+        has_picture: whether it held a whole one, or an address of one.
+        now_s: seconds since 1970, against which dates are read.
+        is_cut: whether the connection broke before the answer's end.
+        clean: takes keys out of the provider's words, and shortens them.
+    """
+    refusal = _find_refusal(answer, has_picture=has_picture) if answer.is_good else None
+    complaint = find_complaint(answer, has_picture=has_picture)
+    code: str | None
+    retry_after_s = None
+    if refusal:
+        kind, code = refusal
+        detail = find_prose(answer) or code
+    elif complaint or not answer.is_good:
+        complaint = complaint or Complaint({}, answer.words, (), ())
+        kind, code = classify(answer, complaint), complaint.code
+        detail = complaint.message or f"HTTP {answer.status}"
+        retry_after_s = find_retry_after(answer, complaint.error, detail, now_s=now_s)
+    elif has_picture:
+        return None
+    else:
+        kind, code, detail = _miss(answer, is_cut=is_cut)
+    return kind(
+        clean(detail),
+        http_status=answer.status,
+        provider_code=clean(code) if code else None,
+        request_id=find_request_id(answer),
+        retry_after_s=retry_after_s,
+    )
+
+
+def classify(answer: Answer, complaint: Complaint) -> _ErrorClass:
+    """Which row of the policy an error belongs to."""
+    if any(_PATTERNS[0][1].fullmatch(word) for word in complaint.quoted):
+        return ContentBlocked
+    row = _find_row(complaint.words)
+    status = complaint.status if answer.is_good else answer.status
+    if row is not None and (row < _WEAK_FROM or status is None):
+        return _PATTERNS[row][0]
+    if complaint.is_retryable is not None:
+        return _by_flag(status, is_retryable=complaint.is_retryable)
+    if status is None:
+        return NoImage
+    if status == _FORBIDDEN and answer.is_page:
+        return UpstreamDown  # a proxy's wall, not the provider's opinion of the key
+    return _STATUSES.get(status) or (UpstreamDown if status >= _SERVER_ERROR else BadRequest)
+
+
+def _by_flag(status: int | None, *, is_retryable: bool) -> _ErrorClass:
+    """Source: `error.availability.retryable`, which its docs tell to prefer to any code."""
+    if not is_retryable:
+        return BadRequest
+    return _STATUSES[429] if status == 429 else UpstreamDown  # noqa: PLR2004 - HTTP
+
+
+def find_request_id(answer: Answer) -> str | None:
+    """The provider's own name for the call."""
+    for name in _REQUEST_ID_HEADERS:
+        if value := answer.headers.get(name):
+            return value[:_PROSE_CHARS]
+    ids = (item.get(key) for item in answer.objects for key in ("id", "request_id", "responseId"))
+    return next((value[:_PROSE_CHARS] for value in ids if value and isinstance(value, str)), None)
+
+
+def list_messages(item: Json) -> Iterator[Json]:
+    """The chat messages in one object of an answer, whole or streamed."""
+    for choice in list_dicts(item.get("choices")):
+        for key in ("message", "delta"):
+            if isinstance(message := choice.get(key), dict):
+                yield message
+
+
+def find_prose(answer: Answer) -> str:
+    """What the model said instead of drawing."""
+    for message in _messages(answer):
+        for value in (message.get("refusal"), message.get("content")):
+            if isinstance(value, str) and value.strip():
+                return value.strip()
+            for part in list_dicts(value):
+                if isinstance(text := part.get("text"), str) and text.strip():
+                    return text.strip()
+    return ""
+
+
+def _find_row(words: tuple[str, ...]) -> int | None:
+    rows = (
+        row
+        for row, (_, pattern) in enumerate(_PATTERNS)
+        if any(pattern.fullmatch(word) for word in words)
+    )
+    return next(rows, None)
+
+
+def _find_refusal(answer: Answer, *, has_picture: bool) -> tuple[_ErrorClass, str] | None:
+    """A refusal by a machine-readable reason, and that reason."""
+    for reason in _reasons(answer):
+        if reason.lower() in _BLOCKED_REASONS:
+            return ContentBlocked, reason
+        if reason.lower() in _ACCOUNT_REASONS:
+            return QuotaExhausted, reason
+    for item in answer.objects:
+        feedback = item.get("promptFeedback")
+        if isinstance(feedback, dict) and isinstance(word := feedback.get("blockReason"), str):
+            return ContentBlocked, word
+        flags = item.get("has_nsfw_concepts")
+        if flags is True or (isinstance(flags, list) and True in flags):
+            return ContentBlocked, "has_nsfw_concepts"
+        entries = list_dicts(item.get("data"))
+        if not has_picture and any(entry.get("respect_moderation") is False for entry in entries):
+            return ContentBlocked, "respect_moderation"
+    if not has_picture and any(message.get("refusal") for message in _messages(answer)):
+        return ContentBlocked, "refusal"
+    return None
+
+
+def _reasons(answer: Answer) -> Iterator[str]:
+    for item in answer.objects:
+        choices = list_dicts(item.get("choices"))
+        for place in (item, *choices, *list_dicts(item.get("candidates"))):
+            for key in _REASON_KEYS:
+                if isinstance(reason := place.get(key), str):
+                    yield reason
+
+
+def _messages(answer: Answer) -> Iterator[Json]:
+    for item in answer.objects:
+        yield from list_messages(item)
+
+
+def _miss(answer: Answer, *, is_cut: bool) -> tuple[_ErrorClass, str | None, str]:
+    """A good status, no error, no picture."""
+    if answer.is_page:
+        return UpstreamDown, None, answer.words
+    if is_cut or not (answer.documents or answer.text):
+        return AnswerLost, None, "the answer ended before there was a picture"
+    if not answer.documents and answer.text.startswith(_CUT_JSON_STARTS):
+        return AnswerLost, None, "the answer is not whole JSON"
+    reason = next((r for r in _reasons(answer) if r.lower() != "stop"), None)
+    return NoImage, reason, find_prose(answer) or answer.words or "no picture in the answer"
