@@ -30,9 +30,10 @@ class Spool:
 
     def put(self, piece: bytes) -> None:
         """Append `piece`."""
-        if not self._buffer:
-            self._buffer = bytearray(PIECE_BYTES)
         end = self._fill + len(piece)
+        if end > len(self._buffer):
+            # A new buffer, for the old one may still be in a writer's hands.
+            self._buffer = self._buffer[: self._fill].ljust(max(end, PIECE_BYTES), b"\0")
         self._buffer[self._fill : end] = piece
         self._fill = end
 
@@ -48,8 +49,7 @@ class Spool:
             self._is_outdated = self._is_begun = False
         if self._fill:
             self._is_begun = True
-            with memoryview(self._buffer) as whole, whole[: self._fill] as piece:
-                await draft.write(piece)
+            await draft.write(memoryview(self._buffer)[: self._fill])
             self._fill = 0
 
 
