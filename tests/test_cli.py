@@ -113,4 +113,4 @@ def test_database_of_a_newer_version_is_one_line(tmp_path: Path) -> None:
 def test_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     assert "LOG_DIR=taken" in refuse(tmp_path, LOG_DIR="taken")
-    assert "could not be kept" in refuse(tmp_path, IMAGE_OUTPUT_DIR="taken/x")
+    assert "IMAGE_OUTPUT_DIR=taken/x" in refuse(tmp_path, IMAGE_OUTPUT_DIR="taken/x")

@@ -77,6 +77,10 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"ALLOWED_ORIGINS": "*"}, "must name the origins"),
         ({"ALLOWED_ORIGINS": "[x"}, "neither a comma list"),
         ({"API_PREFIX": "api/"}, "API_PREFIX"),
+        ({"API_PREFIX": "/assets"}, "API_PREFIX"),
+        ({"API_PREFIX": "/.."}, "API_PREFIX"),
+        ({"LLM_API_BASE": "http://[::1"}, "not a URL"),
+        ({"LOG_RETENTION_DAYS": "9999999999"}, "LOG_RETENTION_DAYS"),
         ({"STORE": "redis://x"}, "no support for several machines"),
         ({"API_TOKENS": "a:b"}, "no support for tokens"),
     ],
@@ -84,6 +88,20 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
 def test_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load_settings(environ)
+
+
+def test_settings_without_effect_are_told() -> None:
+    _, warnings = load_settings({"LANE_START": "200", "RESUME_IN_FLIGHT": "fail"})
+    assert warnings == [
+        "LANE_START has no effect in this version",
+        "RESUME_IN_FLIGHT has no effect in this version",
+    ]
+
+
+def test_env_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("LOG_DIR=日志".encode("gbk"))
+    with pytest.raises(SettingsError, match="save it as UTF-8"):
+        load_settings({}, env_file=tmp_path / ".env")
 
 
 def test_key_is_not_in_the_message_about_another_setting() -> None:

@@ -10,7 +10,7 @@ from slideloom.engine.batches import BatchEngine, EngineLimits
 from slideloom.engine.lanes import Lane
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.slide import SlideMaker
-from slideloom.errors import SettingsError
+from slideloom.errors import SettingsError, StorageFull
 from slideloom.logs import Log, LogWriter, open_log
 from slideloom.providers.base import Provider
 from slideloom.providers.chat import open_chat
@@ -53,9 +53,7 @@ async def open_services(
         log = open_log(log_writer)
         store = await SqliteBatchStore.open(Path(settings.data_dir) / "slideloom.sqlite3")
         stack.push_async_callback(store.close)
-        images = await FileImageStore.open(
-            Path(settings.image_output_dir), min_free_mb=settings.min_free_mb
-        )
+        images = await _open_images(settings)
         stack.push_async_callback(images.close)
         provider = _choose_provider(settings)
         stack.push_async_callback(provider.close)
@@ -92,6 +90,15 @@ async def open_services(
             log_writer=log_writer,
             log=log,
         )
+
+
+async def _open_images(settings: Settings) -> FileImageStore:
+    folder = Path(settings.image_output_dir)
+    try:
+        return await FileImageStore.open(folder, min_free_mb=settings.min_free_mb)
+    except StorageFull as error:
+        message = f"IMAGE_OUTPUT_DIR={folder} cannot be written: {error}"
+        raise SettingsError(message) from error
 
 
 def _open_log_writer(settings: Settings) -> LogWriter:

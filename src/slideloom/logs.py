@@ -6,8 +6,11 @@ A structlog logger renders each event to one JSON line of
 One thread writes, so the loop never waits for the disk. Source: contract §8.
 """
 
+import contextlib
+import itertools
 import json
 import logging
+import os
 import queue
 import re
 import threading
@@ -33,6 +36,10 @@ _ESCAPES = {
     "\u2029".encode(): rb"\u2029",
 }
 _MASK = b"***"
+_KEY_CHARS = 8
+"""A shorter "key" is a local server's dummy, and would be found in numbers and words."""
+_FLUSH_S = 10.0
+"""How long a reader waits for the writing thread."""
 
 Log = FilteringBoundLogger
 
@@ -44,7 +51,9 @@ class LogWriter:
         """Write below `folder`; mask `secrets` wherever they turn up."""
         self.folder = folder
         self._retention = timedelta(days=retention_days)
-        self._secrets = [msgspec.json.encode(secret)[1:-1] for secret in secrets]
+        self._secrets = [
+            msgspec.json.encode(secret)[1:-1] for secret in secrets if len(secret) >= _KEY_CHARS
+        ]
         self._queue: queue.SimpleQueue[bytes | tuple[str, str, bytes] | threading.Event | None] = (
             queue.SimpleQueue()
         )
@@ -67,7 +76,7 @@ class LogWriter:
         """Wait until everything written so far is in the files."""
         written = threading.Event()
         self._queue.put(written)
-        written.wait()
+        written.wait(_FLUSH_S)
 
     def close(self) -> None:
         """Write what waits, then stop."""
@@ -90,15 +99,13 @@ class LogWriter:
                         item.set()
                     case (session_id, action, body):
                         _write_document(self.folder / "sessions", session_id, action, body)
-            except OSError as error:
-                # A full disk must not stop the service: pictures matter more than logs.
+                if self._queue.empty():
+                    self._flush_file()
+            except Exception as error:  # noqa: BLE001 - pictures matter more than logs
                 logging.getLogger(__name__).warning("a log entry was lost: %s", error)
                 if isinstance(item, threading.Event):
                     item.set()
-            if self._queue.empty():
-                self._flush_file()
-        if self._file is not None:
-            self._file.close()
+        self._close_file()
 
     def _flush_file(self) -> None:
         if self._file is not None:
@@ -107,12 +114,19 @@ class LogWriter:
     def _write_line(self, line: bytes) -> None:
         today = date.today()  # noqa: DTZ011 - the operator's own day names the file
         if self._file is None or today != self._day:
-            if self._file is not None:
-                self._file.close()
-            self._day = today
+            self._close_file()
             self._file = (self.folder / f"pipeline_{today:%Y%m%d}.log").open("ab")
+            self._day = today
+            self._file.write(line)
             self._forget_old(today)
-        self._file.write(line)
+        else:
+            self._file.write(line)
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # what it still held is lost
+                file.close()
 
     def _forget_old(self, today: date) -> None:
         oldest = today - self._retention
@@ -192,13 +206,13 @@ def _explain_exception(
 
 
 def _write_document(folder: Path, session_id: str, action: str, body: bytes) -> None:
-    run = 1
-    while True:
-        suffix = "" if run == 1 else f"_{run}"
-        try:
-            with (folder / f"{session_id}_{action}{suffix}.json").open("xb") as file:
-                file.write(body)
-        except FileExistsError:
-            run += 1
-        else:
-            return
+    part = folder / f".part-{session_id}_{action}"
+    try:
+        part.write_bytes(body)
+        for run in itertools.count(1):
+            suffix = "" if run == 1 else f"_{run}"
+            with contextlib.suppress(FileExistsError):
+                os.link(part, folder / f"{session_id}_{action}{suffix}.json")  # whole, or not
+                return
+    finally:
+        part.unlink(missing_ok=True)

@@ -26,17 +26,25 @@ _OUR_PREFIXES = ("BATCH_", "LLM_")
 """Unknown names that begin so are most likely misspelt settings."""
 _OLD_NAMES = {"LLM_TIMEOUT_SECONDS": "SLIDE_TIMEOUT_SECONDS"}
 """The original service's names for settings of ours; the new name wins."""
-_LATER = {
+_REFUSED = {
     "STORE": "several machines",
     "QUEUE": "several machines",
     "IMAGE_STORE": "object storage",
     "API_TOKENS": "tokens",
-    "ALLOWED_HOSTS": "a list of allowed hosts",
     "MAX_COST_USD": "budgets",
-    "FALLBACK_MODEL": "a fallback model",
-    "ASPECT_FIX": "cropping and padding",
 }
-"""Contract settings this version does not carry out: refused rather than ignored."""
+"""Contract settings this version does not carry out, and that would be dangerous to ignore."""
+_IGNORED = (
+    "ALLOWED_HOSTS",
+    "ASPECT_FIX",
+    "CACHE_TTL_HOURS",
+    "FALLBACK_MODEL",
+    "IMAGE_RETENTION_DAYS",
+    "LANE_START",
+    "RESUME_IN_FLIGHT",
+)
+"""Contract settings this version does not carry out: the operator is told."""
+_PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz")
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
@@ -96,7 +104,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Seconds running calls get to end when the service is told to stop."""
     min_free_mb: Annotated[int, Meta(ge=0)] = 64
     """Free disk space below which no picture is ordered, in MB."""
-    log_retention_days: _Count = 30
+    log_retention_days: Annotated[int, Meta(ge=1, le=36500)] = 30
     """Days log files are kept."""
 
     @property
@@ -147,7 +155,7 @@ def load_settings(
     Raises:
         SettingsError: a value is of the wrong kind, or asks for what is not there.
     """
-    from_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    from_file = _read_env_file(env_file) if env_file is not None and env_file.is_file() else {}
     merged = {
         name: value
         for source in (from_file, environ, overrides or {})
@@ -168,7 +176,16 @@ def load_settings(
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error, merged)) from error
     _check(settings, merged)
-    return settings, _misspelt(merged, known)
+    ignored = [f"{name} has no effect in this version" for name in _IGNORED if name in merged]
+    return settings, _misspelt(merged, known) + ignored
+
+
+def _read_env_file(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 text; save it as UTF-8"
+        raise SettingsError(message) from error
 
 
 def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
@@ -178,18 +195,18 @@ def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
 
 
 def _check(settings: Settings, merged: Mapping[str, str]) -> None:
-    for name, what in _LATER.items():
-        if name in merged and not (name == "ASPECT_FIX" and merged[name] == "off"):
+    for name, what in _REFUSED.items():
+        if name in merged:
             message = f"{name} is set, but this version has no support for {what}; unset it"
             raise SettingsError(message)
     if settings.llm_image_api in {"images", "chat"} and not settings.image_key:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
         raise SettingsError(message)
-    base = urlsplit(settings.image_base)
-    if base.scheme not in {"http", "https"} or not base.hostname:
+    if not _is_url(settings.image_base):
         message = f"the provider's base address is not a URL: {settings.image_base!r}"
         raise SettingsError(message)
-    if re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", settings.api_prefix) is None:
+    is_path = re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", settings.api_prefix)
+    if not is_path or settings.api_prefix.startswith(_PUBLIC_PATHS):
         message = f"API_PREFIX={settings.api_prefix!r} is not a path like /api"
         raise SettingsError(message)
     try:
@@ -200,6 +217,14 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
     if wildcard:
         message = "ALLOWED_ORIGINS must name the origins; * would let any web page spend your money"
         raise SettingsError(message)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        base = urlsplit(text)
+    except ValueError:
+        return False
+    return base.scheme in {"http", "https"} and bool(base.hostname)
 
 
 def _misspelt(merged: Mapping[str, str], known: set[str]) -> list[str]:

@@ -14,9 +14,11 @@ import pytest
 from slideloom.clock import monotonic_s
 from slideloom.domain.events import SlideDone, SlideFailed
 from slideloom.domain.ratio import Ratio
+from slideloom.engine.attempt import SlideJob
+from slideloom.engine.deadline import Deadline
 from slideloom.engine.lanes import Lane
 from slideloom.engine.retry import RetryPolicy
-from slideloom.engine.slide import SlideJob, SlideMaker
+from slideloom.engine.slide import SlideMaker
 from slideloom.providers.base import DrawOrder, Provider
 from slideloom.providers.chat import open_chat
 from slideloom.providers.download import PUBLIC_ONLY, Downloads, Guard
@@ -52,6 +54,8 @@ async def make(provider: Provider, images: FileImageStore, fault: Fault) -> Slid
         policy=RetryPolicy(backoff_base_s=0.001),
         slide_timeout_s=SLIDE_TIMEOUT_S if fault.wanted == "timeout" else 10,
     )
+    deadline = Deadline()
+    deadline.start(DEADLINE_S if fault.calls == UNTIL_DEADLINE else 30)
     job = SlideJob(
         order=DrawOrder(
             prompt=f"a page [[fault:{fault.name}]]",
@@ -62,13 +66,12 @@ async def make(provider: Provider, images: FileImageStore, fault: Fault) -> Slid
         place=0,
         page_num=1,
         taken_at_s=monotonic_s(),
-        deadline_s=monotonic_s() + (DEADLINE_S if fault.calls == UNTIL_DEADLINE else 30),
+        deadline=deadline,
         slots=asyncio.Semaphore(1),
         record=nothing,
-        attempts=[],
     )
     log: Any = RecordingLog()
-    return await maker.make_to_end(job, log=log)
+    return await maker.make(job, log=log)
 
 
 async def find_deviation(fault: Fault, shape: str, folder: Path) -> str | None:

@@ -99,7 +99,7 @@ async def test_list_is_newest_first_and_pages_without_gap_or_repeat(tmp_path: Pa
         if cursor is None:
             break
     assert seen == ["b6", "b5", "b4", "b3", "b2", "b1", "b0"]
-    with pytest.raises(ValueError, match="could not convert"):
+    with pytest.raises(ValueError, match="not a cursor"):
         await store.list_batches(limit=3, cursor="x")
     await store.close()
 
@@ -108,7 +108,8 @@ async def test_what_was_answered_is_there_after_opening_again(tmp_path: Path) ->
     path = tmp_path / "s.sqlite3"
     store = await SqliteBatchStore.open(path)
     await store.append("b", await store.lease("b"), [submitted()])
-    again = await SqliteBatchStore.open(path)  # the first was never closed: a crash
+    store._lock.release()  # the first is never closed: a crash
+    again = await SqliteBatchStore.open(path)
     assert await again.read("b") == [submitted()]
     await again.close()
     await store.close()
@@ -123,6 +124,41 @@ async def test_lease_without_an_order_leaves_nothing_behind(tmp_path: Path) -> N
     again = await SqliteBatchStore.open(path)
     assert await again.find_unfinished() == []
     await again.close()
+
+
+async def test_command_that_fails_oddly_leaves_the_store_thread_alive(tmp_path: Path) -> None:
+    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            await asyncio.wait_for(store.list_batches(limit=10**30), 5)
+    assert (await store.list_batches(limit=1)).batches == ()
+    await store.close()
+
+
+async def test_second_store_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    with pytest.raises(StoreUnusable, match="in use by another"):
+        await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    await store.close()
+    await (await SqliteBatchStore.open(tmp_path / "s.sqlite3")).close()
+
+
+async def test_unreadable_record_is_a_store_error(tmp_path: Path) -> None:
+    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    await store.append("b", await store.lease("b"), [submitted()])
+    await store._ask(lambda db: db.execute('update event set body = \'{"event": "new"}\''))
+    with pytest.raises(StoreError, match="cannot be read"):
+        await store.read("b")
+    await store.close()
+
+
+async def test_batch_that_runs_again_is_unfinished_again(store: BatchStore) -> None:
+    epoch = await store.lease("b")
+    await store.append("b", epoch, [submitted(), BatchFinished(at_s=2, total_time_s=1)])
+    assert await store.find_unfinished() == []
+    await store.append("b", epoch, [BatchStarted(at_s=3)])
+    assert await store.find_unfinished() == ["b"]
+    assert await store.forget_finished(before_s=10) == 0
 
 
 async def test_closed_store_refuses(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ async def test_kept_picture_has_its_true_extension_and_nothing_of_the_user_in_it
     await draft.discard()  # nothing any more
     assert re.fullmatch(rf"slide_007_[0-9a-f]{{32}}\.{extension}", name)
     assert (folder / name).read_bytes() == data
-    assert [path.name for path in folder.iterdir()] == [name]
+    assert [path.name for path in folder.glob("[!.]*")] == [name]
     await store.close()
 
 
@@ -54,7 +54,7 @@ async def test_discarded_draft_leaves_nothing(folder: Path) -> None:
     with pytest.raises(NotAPicture):
         await draft.inspect()
     await draft.discard()
-    assert list(folder.iterdir()) == []
+    assert list(folder.glob("[!.]*")) == list(folder.glob(".part-*")) == []
     await store.close()
 
 
@@ -74,7 +74,8 @@ async def test_half_written_pictures_of_a_crash_are_swept_at_the_start(folder: P
     (folder / ".part-0123").write_bytes(b"half")
     (folder / "slide_001_aa.png").write_bytes(b"whole")
     await (await open_store(folder)).close()
-    assert [path.name for path in folder.iterdir()] == ["slide_001_aa.png"]
+    assert [path.name for path in folder.glob("[!.]*")] == ["slide_001_aa.png"]
+    assert list(folder.glob(".part-*")) == []
 
 
 async def test_too_little_room_is_said_before_anything_is_ordered(folder: Path) -> None:

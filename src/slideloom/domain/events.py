@@ -77,11 +77,12 @@ class SlideDone(_Event, frozen=True, tag="slide.done"):
     width: int
     height: int
     aspect_ratio_ok: bool
-    final_prompt: str
     generation_time_s: float
     provider: str
     model: str
     cached: bool = False
+    final_prompt: str | None = None
+    """Only where no attempt was begun: it stands with the attempt."""
     cost_usd: float | None = None
     http_status: int | None = None
     request_id: str | None = None
@@ -96,6 +97,7 @@ class SlideFailed(_Event, frozen=True, tag="slide.failed"):
     error_code: SlideErrorCode
     error_detail: str = ""
     final_prompt: str | None = None
+    """Only where no attempt was begun."""
     generation_time_s: float | None = None
     possibly_billed: bool = False
     http_status: int | None = None

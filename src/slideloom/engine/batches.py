@@ -6,28 +6,40 @@ import uuid
 from collections import deque
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchOrder, BatchSubmitted, SlideDone, SlideFailed
+from slideloom.domain.events import (
+    BatchOrder,
+    BatchSubmitted,
+    SlideDone,
+    SlideFailed,
+    SlideRetrying,
+    SlideStarted,
+)
 from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.slide import Slide
 from slideloom.domain.status import to_summary
-from slideloom.engine.journal import log_batch_end, log_batch_start, log_slide_end
+from slideloom.engine.attempt import SlideJob
+from slideloom.engine.deadline import Deadline
+from slideloom.engine.journal import log_batch_end, log_batch_start, log_cut_off, log_slide_end
 from slideloom.engine.recovery import end_unfinished
 from slideloom.engine.run import BatchRun, run_batch
-from slideloom.engine.slide import SlideJob, SlideMaker
+from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import SlideErrorCode, Stopping, StoreError, UnknownBatch
+from slideloom.errors import Fenced, Stopping, StoreError, UnknownBatch
 from slideloom.logs import Log
 from slideloom.providers.base import DrawOrder
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore, Page
 
 _CLEANUP_EVERY_S = 600.0
-_ENDED_KEPT = 64
-"""Ended batches still answered for from memory: those their clients still ask about."""
+_LAST_WRITES_S = 5.0
+"""For recording what a stop cut off."""
+_ENDED_KEPT_CHARS = 8_000_000
+"""Texts of ended batches still answered for from memory: those their clients still ask about."""
 _RECENT_SLIDES = 50
 """How many finished slides the advice on duration rests on."""
 _MIN_BATCH_TIMEOUT_S = 600.0
@@ -64,28 +76,51 @@ class BatchEngine:
         self._runs: dict[str, BatchRun] = {}
         self._single_slots = asyncio.Semaphore(limits.single_workers)
         self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
+        self._takings: set[asyncio.Task[Timeline]] = set()
+        self._singles: dict[asyncio.Task[SlideDone | SlideFailed], Deadline] = {}
         self._cleaner: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
 
     async def start(self) -> None:
         """End truthfully what an earlier process left open, then take orders."""
         for batch_id in await self._store.find_unfinished():
-            await self._end_left_open(batch_id)
+            try:
+                await self._end_left_open(batch_id)
+            except StoreError as error:  # one unreadable record keeps no other from being served
+                self._log.error("batch_unreadable", batch_id=batch_id, exc_info=error)
         self._queue.serve(self._run)
         self._cleaner = asyncio.create_task(self._clean_up(), name="clean up")
 
     async def stop(self, *, grace_s: float) -> None:
-        """Take no more orders, give what runs `grace_s`, then cut it off and record that.
+        """Begin nothing new, give calls under way `grace_s`, then end them, and record it all.
 
-        May be called again, to cut the grace short.
+        May be called again meanwhile, to cut the grace short.
         """
         self.stopping.set()
         if self._cleaner is not None:
             self._cleaner.cancel()
-            await asyncio.gather(self._cleaner, return_exceptions=True)
-        await self._queue.stop(grace_s=grace_s)
-        for run in list(self._runs.values()):
-            await self._end(run, "interrupted")
+        for deadline in self._deadlines():
+            deadline.close("interrupted")
+        if self._takings:
+            await asyncio.wait(self._takings, timeout=_LAST_WRITES_S)
+        await self._drain(timeout_s=grace_s)
+        for deadline in self._deadlines():
+            deadline.cut("interrupted")
+        await self._drain(timeout_s=_LAST_WRITES_S)
+        # Only a store that fails leaves anything here; the next start ends it truthfully.
+        await self._queue.stop()
+        for run in self._runs.values():
+            self._log.error("batch_end_not_written", batch_id=run.batch_id)
+            await run.close()
+
+    def _deadlines(self) -> list[Deadline]:
+        return [run.deadline for run in self._runs.values()] + list(self._singles.values())
+
+    async def _drain(self, *, timeout_s: float) -> None:
+        until_s = monotonic_s() + timeout_s
+        await self._queue.drain(timeout_s=timeout_s)
+        if self._singles:
+            await asyncio.wait(self._singles, timeout=max(0.0, until_s - monotonic_s()))
 
     async def submit(self, order: BatchOrder) -> Timeline:
         """Take an order: it is written down when this returns.
@@ -95,13 +130,22 @@ class BatchEngine:
             StoreError: it could not be written.
         """
         self.refuse_if_stopping()
+        # The engine's own task: a caller that goes away must not leave half an order.
+        task = asyncio.create_task(self._take(order), name="take an order")
+        self._takings.add(task)
+        task.add_done_callback(self._takings.discard)
+        return await asyncio.shield(task)
+
+    async def _take(self, order: BatchOrder) -> Timeline:
         batch_id = str(uuid.uuid4())
         submitted = BatchSubmitted(at_s=wall_s(), order=order)
         epoch = await self._store.lease(batch_id)
         await self._store.append(batch_id, epoch, [submitted])
         timeline = Timeline(fold(batch_id, [submitted]))
-        self._live[batch_id] = timeline
-        self._runs[batch_id] = BatchRun(store=self._store, timeline=timeline, epoch=epoch)
+        run = BatchRun(store=self._store, timeline=timeline, epoch=epoch, log=self._log)
+        if self.stopping.is_set():
+            run.deadline.close("interrupted")
+        self._live[batch_id], self._runs[batch_id] = timeline, run
         log_batch_start(self._log, timeline.state)
         await self._queue.submit(batch_id)
         return timeline
@@ -151,38 +195,47 @@ class BatchEngine:
             Stopping: the service is shutting down.
         """
         self.refuse_if_stopping()
+        deadline = Deadline()
+        deadline.start(self._batch_timeout_s(slides=1, workers=1))
         language = prompt_language([slide], style_prompt)
+        prompt = build_prompt(slide, style_prompt=style_prompt, ratio=ratio, language=language)
         job = SlideJob(
             order=DrawOrder(
-                prompt=build_prompt(
-                    slide, style_prompt=style_prompt, ratio=ratio, language=language
-                ),
-                ratio=ratio,
-                model=model,
-                slide=slide,
-                style_prompt=style_prompt,
+                prompt=prompt, ratio=ratio, model=model, slide=slide, style_prompt=style_prompt
             ),
             place=0,
             page_num=page_num,
             taken_at_s=monotonic_s(),
-            deadline_s=monotonic_s() + self._batch_timeout_s(slides=1, workers=1),
+            deadline=deadline,
             slots=self._single_slots,
-            record=_record_nothing,
-            attempts=[],
+            record=self._log_single,
         )
-        end = await self._maker.make_to_end(job, log=self._log)
+        # The engine's own task, so that a stop can wait for it.
+        task = asyncio.create_task(self._run_single(job), name=f"single slide {slide.id}")
+        self._singles[task] = deadline
+        task.add_done_callback(self._singles.pop)
+        return await asyncio.shield(task)
+
+    async def _run_single(self, job: SlideJob) -> SlideDone | SlideFailed:
+        end = await self._maker.make(job, log=self._log)
         if isinstance(end, SlideDone):
             self._recent_s.append(end.generation_time_s)
         log_slide_end(
             self._log,
             session_id=str(uuid.uuid4()),
             batch_id=None,
-            slide=slide,
+            slide=job.order.slide,
             action="slide_generate",
             end=end,
+            prompt=job.order.prompt,
             attempts=job.attempts,
         )
-        return end
+        return replace(end, final_prompt=job.order.prompt)
+
+    async def _log_single(self, event: SlideStarted | SlideRetrying) -> None:
+        """Single slides have no log of events: what is begun stands in the pipeline log."""
+        if isinstance(event, SlideStarted):
+            self._log.info("single_slide_started", attempt=event.attempt, model=event.model)
 
     def refuse_if_stopping(self) -> None:
         """Raise `Stopping` once the service shuts down."""
@@ -195,36 +248,39 @@ class BatchEngine:
         timeout_s = self._batch_timeout_s(slides=len(order.slides), workers=order.max_workers)
         try:
             await run_batch(run, self._maker, timeout_s=timeout_s, log=self._log)
-        except Exception as error:  # noqa: BLE001 - the edge of a batch's task
+        except* Fenced:
+            self._log.warning("batch_fenced", batch_id=batch_id)
+            self._forget(batch_id)
+        except* Exception as error:  # noqa: BLE001 - the edge of a batch's task
             self._log.error("batch_crashed", batch_id=batch_id, exc_info=error)
-            await self._end(run, "internal")
-        else:
+            if batch_id in self._runs:
+                await self._end_crashed(run)
+        if run.state.is_final:
             self._retire(run)
 
-    async def _end(self, run: BatchRun, code: SlideErrorCode) -> None:
-        """Give every open slide an end and the batch with them."""
-        await run.settle()
-        state = run.state
+    async def _end_crashed(self, run: BatchRun) -> None:
+        """End truthfully a batch whose run broke down."""
+        log = await self._store.read(run.batch_id)
         elapsed_s = round(run.timeline.elapsed_s, 3)
-        ends = end_unfinished(state, code=code, at_s=wall_s(), total_time_s=elapsed_s)
-        try:
-            await run.record(*ends)
-        except StoreError as error:
-            # Readers must not wait for ever; the next start reads the log and says the same.
-            self._log.error("batch_end_not_written", batch_id=run.batch_id, exc_info=error)
-            for seq, event in enumerate(ends, start=state.seq + 1):
-                run.timeline.announce(seq, event)
-        self._retire(run)
+        ends = end_unfinished(run.state, code="internal", at_s=wall_s(), total_time_s=elapsed_s)
+        await run.record(*ends)
+        log_cut_off(self._log, run.state, ends, log)
 
     async def _end_left_open(self, batch_id: str) -> None:
+        """End truthfully a batch that an earlier process left open."""
         log = await self._store.read(batch_id)
         state = fold(batch_id, log)
         total_time_s = max(0.0, round(log[-1].at_s - state.created_at_s, 3))
         ends = end_unfinished(state, code="interrupted", at_s=wall_s(), total_time_s=total_time_s)
         await self._store.append(batch_id, await self._store.lease(batch_id), ends)
-        ended = fold(batch_id, [*log, *ends])
         self._log.warning("batch_interrupted", batch_id=batch_id, unfinished=len(ends) - 1)
+        ended = fold(batch_id, [*log, *ends])
+        log_cut_off(self._log, ended, ends, log)
         log_batch_end(self._log, ended)
+
+    def _forget(self, batch_id: str) -> None:
+        self._runs.pop(batch_id, None)
+        self._live.pop(batch_id, None)
 
     def _retire(self, run: BatchRun) -> None:
         """The batch has ended: the store answers for it, the latest ones also from memory."""
@@ -232,10 +288,9 @@ class BatchEngine:
         for slide in run.state.slides:
             if slide.status == "done" and slide.generation_time_s is not None:
                 self._recent_s.append(slide.generation_time_s)
-        self._runs.pop(run.batch_id, None)
-        self._live.pop(run.batch_id, None)
+        self._forget(run.batch_id)
         self._ended[run.batch_id] = run.timeline
-        while len(self._ended) > _ENDED_KEPT:
+        while len(self._ended) > 1 and sum(map(_weigh, self._ended.values())) > _ENDED_KEPT_CHARS:
             del self._ended[next(iter(self._ended))]
 
     async def _clean_up(self) -> None:
@@ -258,5 +313,6 @@ class BatchEngine:
         return max(_MIN_BATCH_TIMEOUT_S, self._limits.slide_timeout_s * rounds)
 
 
-async def _record_nothing(_: object) -> None:
-    """Single slides have a log file, but no log of events."""
+def _weigh(timeline: Timeline) -> int:
+    """Roughly how much memory a batch takes: its prompts, and something for each slide."""
+    return sum(1000 + len(slide.final_prompt or "") for slide in timeline.state.slides)

@@ -5,10 +5,10 @@ from typing import Any
 
 from slideloom.clock import to_iso
 from slideloom.domain.batch import BatchState, SlideState
-from slideloom.domain.events import SlideDone, SlideFailed
+from slideloom.domain.events import Event, SlideDone, SlideFailed, SlideRetrying, SlideStarted
 from slideloom.domain.slide import Slide
 from slideloom.domain.status import cost_usd, possibly_billed
-from slideloom.engine.slide import AttemptLog
+from slideloom.engine.attempt import AttemptLog
 from slideloom.logs import Log
 
 
@@ -40,6 +40,7 @@ def log_slide_end(  # noqa: PLR0913 - one log line's facts, all named
     slide: Slide,
     action: str,
     end: SlideDone | SlideFailed,
+    prompt: str | None,
     attempts: Sequence[AttemptLog],
 ) -> None:
     """A slide has ended."""
@@ -63,11 +64,29 @@ def log_slide_end(  # noqa: PLR0913 - one log line's facts, all named
             "session_id": session_id,
             "status": "done" if isinstance(end, SlideDone) else "error",
             "slide": slide,
-            "final_prompt": end.final_prompt,
+            "final_prompt": prompt,
             "result": details,
             "attempts": list(attempts),
         },
     )
+
+
+def log_cut_off(
+    log: Log, state: BatchState, ends: Sequence[Event], events: Sequence[Event]
+) -> None:
+    """The slides that `ends` ended; their attempts are told from the batch's `events`."""
+    for end in ends:
+        if isinstance(end, SlideFailed):
+            log_slide_end(
+                log,
+                session_id=state.order.session_id,
+                batch_id=state.batch_id,
+                slide=state.order.slides[end.place],
+                action=f"slide_{end.place + 1:03d}",
+                end=end,
+                prompt=state.slides[end.place].final_prompt,
+                attempts=_rebuild_attempts(events, end),
+            )
 
 
 def log_batch_end(log: Log, state: BatchState) -> None:
@@ -98,6 +117,29 @@ def log_batch_end(log: Log, state: BatchState) -> None:
             ],
         },
     )
+
+
+def _rebuild_attempts(events: Sequence[Event], end: SlideFailed) -> list[AttemptLog]:
+    """What a batch's log still knows of a slide's attempts; the last one was cut off."""
+    attempts: list[AttemptLog] = []
+    for event in events:
+        if isinstance(event, SlideStarted) and event.place == end.place:
+            attempts.append(
+                AttemptLog(
+                    attempt=event.attempt,
+                    provider=event.provider,
+                    model=event.model,
+                    started_at=to_iso(event.at_s),
+                )
+            )
+        elif isinstance(event, SlideRetrying) and event.place == end.place:
+            attempts[-1].error_code = event.error_code
+            attempts[-1].error_detail = event.error_detail
+            attempts[-1].http_status = event.http_status
+            attempts[-1].possibly_billed = event.possibly_billed
+    if end.possibly_billed:
+        attempts[-1].error_code, attempts[-1].possibly_billed = end.error_code, True
+    return attempts
 
 
 def _outline(order: Slide, slide: SlideState) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from slideloom.errors import ProviderError, RateLimited
 _MIN_PAUSE_S = 0.1
 """A pause shorter than this would only be the same rejection again."""
 
+_MAX_PAUSE_S = 900.0
+"""A provider that says "tomorrow" is asked again after this: a rejection costs nothing."""
+
 
 class Lane:
     """The way to one provider with one key; times are on the monotonic clock."""
@@ -19,6 +22,8 @@ class Lane:
         self._rejections = 0
         """In a row."""
         self._open_at_s = 0.0
+        self.paused_by: ProviderError | None = None
+        """The rejection that closed the lane last."""
         self._stopped_at_s = float("-inf")
         self._stopped_by: ProviderError | None = None
 
@@ -47,4 +52,6 @@ class Lane:
             pause_s = error.retry_after_s
             if pause_s is None:
                 pause_s = backoff_s(self._rejections, self._backoff_base_s, jitter)
-            self._open_at_s = max(self._open_at_s, now_s + max(pause_s, _MIN_PAUSE_S))
+            pause_s = min(max(pause_s, _MIN_PAUSE_S), _MAX_PAUSE_S)
+            if now_s + pause_s > self._open_at_s:
+                self._open_at_s, self.paused_by = now_s + pause_s, error

@@ -6,7 +6,7 @@ from slideloom.errors import SlideErrorCode
 
 
 def end_unfinished(
-    state: BatchState, *, code: SlideErrorCode, at_s: float, total_time_s: float, detail: str = ""
+    state: BatchState, *, code: SlideErrorCode, at_s: float, total_time_s: float
 ) -> list[Event]:
     """The events that end a batch truthfully: no slide stays open, no paid call is hidden."""
     ends: list[Event] = [
@@ -14,7 +14,6 @@ def end_unfinished(
             at_s=at_s,
             place=place,
             error_code=code,
-            error_detail=detail,
             possibly_billed=slide.in_flight_bills,
         )
         for place, slide in enumerate(state.slides)

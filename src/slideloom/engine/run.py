@@ -2,29 +2,44 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState
 from slideloom.domain.events import BatchFinished, BatchStarted, Event
 from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import parse_ratio
+from slideloom.engine.attempt import SlideJob
+from slideloom.engine.deadline import Deadline
 from slideloom.engine.journal import log_slide_end
-from slideloom.engine.slide import SlideJob, SlideMaker
+from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
+from slideloom.errors import Fenced, StoreError
 from slideloom.logs import Log
 from slideloom.providers.base import DrawOrder
 from slideloom.stores.base import BatchStore
 
+_WRITE_PAUSES_S = (0.5, 1.0, 2.0, 5.0)
+"""Between tries to write while the store fails; the last one for as long as it takes."""
+
 
 class BatchRun:
-    """One run's right to write to one batch: what it records is written, then announced."""
+    """One run's right to write to one batch: what it records is written, then announced.
 
-    def __init__(self, *, store: BatchStore, timeline: Timeline, epoch: int) -> None:
+    Events are written in the order they were recorded; those that come while a
+    write is under way go together into the next. A store that fails is asked
+    again until it is back: meanwhile nothing is announced, and nothing new paid.
+    """
+
+    def __init__(self, *, store: BatchStore, timeline: Timeline, epoch: int, log: Log) -> None:
         self._store = store
         self._epoch = epoch
-        self._writes: set[asyncio.Task[None]] = set()
+        self._log = log
+        self._waiting: list[tuple[Sequence[Event], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
         self.timeline = timeline
         self.batch_id = timeline.state.batch_id
+        self.deadline = Deadline()
 
     @property
     def state(self) -> BatchState:
@@ -32,28 +47,52 @@ class BatchRun:
         return self.timeline.state
 
     async def record(self, *events: Event) -> None:
-        """Write `events`, then announce them.
-
-        A caller that is cancelled meanwhile leaves no gap: what is written is
-        announced all the same.
+        """Write `events`, then announce them; also when the caller is cancelled meanwhile.
 
         Raises:
-            StoreError: they could not be written, and are not announced.
+            StoreError: this run has been fenced off.
         """
-        write = asyncio.create_task(self._write(events), name=f"write {self.batch_id}")
-        self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
-        await asyncio.shield(write)
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((events, written))
+        if self._writer is None or self._writer.done():
+            name = f"writer {self.batch_id}"
+            self._writer = asyncio.create_task(self._write_waiting(), name=name)
+        await written
 
-    async def settle(self) -> None:
-        """Wait for the writes of callers that were cancelled."""
-        while self._writes:
-            await asyncio.wait(self._writes)
+    async def close(self) -> None:
+        """Give up what could not be written."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
 
-    async def _write(self, events: Sequence[Event]) -> None:
-        last = await self._store.append(self.batch_id, self._epoch, events)
-        for seq, event in enumerate(events, start=last - len(events) + 1):
-            self.timeline.announce(seq, event)
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            events = [event for recorded, _ in group for event in recorded]
+            fault = await self._write(events)
+            for _, written in group:
+                if written.done():
+                    continue  # whoever waited was cancelled; the write stands
+                if fault is None:
+                    written.set_result(None)
+                else:
+                    written.set_exception(fault)
+
+    async def _write(self, events: Sequence[Event]) -> Exception | None:
+        for pause_s in chain(_WRITE_PAUSES_S, repeat(_WRITE_PAUSES_S[-1])):
+            try:
+                await self._store.append(self.batch_id, self._epoch, events)
+            except Fenced as fence:
+                return fence
+            except StoreError as error:
+                self._log.error("store_failed", batch_id=self.batch_id, exc_info=error)
+                await asyncio.sleep(pause_s)
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+                return error
+            else:
+                break
+        self.timeline.announce(events)
+        return None
 
 
 async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: Log) -> None:
@@ -63,6 +102,7 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
     run, loudly.
     """
     taken_at_s = monotonic_s()
+    run.deadline.start(timeout_s)
     await run.record(BatchStarted(at_s=wall_s()))
     slots = asyncio.Semaphore(run.state.order.max_workers)
     jobs = [
@@ -71,10 +111,9 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
             place=place,
             page_num=order.slide.page_num,
             taken_at_s=taken_at_s,
-            deadline_s=taken_at_s + timeout_s,
+            deadline=run.deadline,
             slots=slots,
             record=run.record,
-            attempts=[],
         )
         for place, order in enumerate(_draw_orders(run.state))
         if not run.state.slides[place].is_final
@@ -87,7 +126,7 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
 
 
 async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Log) -> None:
-    end = await maker.make_to_end(job, log=log)
+    end = await maker.make(job, log=log)
     await run.record(end)
     log_slide_end(
         log,
@@ -96,6 +135,7 @@ async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Lo
         slide=job.order.slide,
         action=f"slide_{job.place + 1:03d}",
         end=end,
+        prompt=job.order.prompt,
         attempts=job.attempts,
     )
 

@@ -1,6 +1,7 @@
 """One batch while it is of interest: its state, for any number of readers."""
 
 import asyncio
+from collections.abc import Sequence
 
 from slideloom.clock import monotonic_s
 from slideloom.domain.batch import BatchState, apply
@@ -12,7 +13,6 @@ class Timeline:
 
     def __init__(self, state: BatchState) -> None:
         self.state = state
-        self._early: dict[int, Event] = {}
         self._taken_at_s = monotonic_s()
         self._finished = asyncio.Event()
         if state.is_final:
@@ -25,14 +25,10 @@ class Timeline:
             return self.state.total_time_s
         return monotonic_s() - self._taken_at_s
 
-    def announce(self, seq: int, event: Event) -> None:
-        """Take in the event written under number `seq`.
-
-        Writers finish in any order; events are taken in the log's order.
-        """
-        self._early[seq] = event
-        while (following := self._early.pop(self.state.seq + 1, None)) is not None:
-            self.state = apply(self.state, following)
+    def announce(self, events: Sequence[Event]) -> None:
+        """Take in the events written next."""
+        for event in events:
+            self.state = apply(self.state, event)
         if self.state.is_final:
             self._finished.set()
 

@@ -7,6 +7,7 @@ blanks, the URL-safe alphabet, missing padding (source: provider contracts, F14)
 
 import re
 from binascii import Error as NotBase64
+from binascii import a2b_base64
 
 import pybase64
 
@@ -43,9 +44,10 @@ class Base64Decoder:
         cut = len(run) - (len(run) - lead) % _QUAD
         rest = bytes(run[cut:])
         try:
-            pieces = [
-                pybase64.b64decode(part, validate=True) for part in (head, run[lead:cut]) if part
-            ]
+            # Not pybase64 for a quad: it lets go of the interpreter lock, and may wait to get it back.
+            pieces = [a2b_base64(head, strict_mode=True)] if head else []
+            if cut > lead:
+                pieces.append(pybase64.b64decode(run[lead:cut], validate=True))
         except NotBase64:
             return None
         is_padded = head.endswith(b"=") or bytes(run[lead:cut][-1:]) == b"="

@@ -33,6 +33,7 @@ class Tap(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._wakeup: asyncio.Future[None] | None = None
         self._fault: BaseException | None = None
+        self._taken_bytes = 0
         self._last_byte_s = self._loop.time()
         """When the sender last said something."""
         self._is_begun = False
@@ -122,8 +123,12 @@ class Tap(asyncio.BufferedProtocol):
     def _drain(self) -> None:
         """Empty aiohttp's buffer; stop reading when that fills the piece."""
         try:
-            while not self.is_over and (chunk := self._content.read_nowait()):
+            while self._taken_bytes < self._content.total_bytes and not self.is_over:
+                chunk = self._content.read_nowait()
+                self._taken_bytes += len(chunk)
                 self._take(chunk)
+            if error := self._content.exception():
+                raise error
         except (aiohttp.ClientError, OSError, CorruptPicture) as error:
             self._fault = self._fault or error
             self._finish()

@@ -15,6 +15,10 @@ class Queue(Protocol):
         """Have the batch run, soon; it waits while too many others run."""
         ...
 
-    async def stop(self, *, grace_s: float) -> None:
-        """Let what runs end within `grace_s`, then cancel it; return when nothing runs."""
+    async def drain(self, *, timeout_s: float) -> bool:
+        """Whether everything submitted has run to its end within `timeout_s`."""
+        ...
+
+    async def stop(self) -> None:
+        """Cancel what still runs or waits; return when nothing does."""
         ...

@@ -22,10 +22,14 @@ class LocalQueue:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def stop(self, *, grace_s: float) -> None:
+    async def drain(self, *, timeout_s: float) -> bool:
         """See `Queue`."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        return not self._tasks
+
+    async def stop(self) -> None:
+        """See `Queue`."""
         unfinished = list(self._tasks)
         for task in unfinished:
             task.cancel()

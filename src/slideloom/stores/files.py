@@ -19,6 +19,7 @@ from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
 from slideloom.domain.images import PictureFacts, inspect_picture
 from slideloom.errors import StorageFull
+from slideloom.stores.lock import FolderLock
 
 _PART_PREFIX = ".part-"
 """Of temporary names; hidden, so never served."""
@@ -35,6 +36,7 @@ class FileImageStore:
     def __init__(self, folder: Path, *, min_free_mb: int) -> None:
         self._folder = folder
         self._min_free_bytes = min_free_mb * _MB
+        self._lock: FolderLock | None = None
         self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="images")
 
     @classmethod
@@ -43,6 +45,7 @@ class FileImageStore:
 
         Raises:
             StorageFull: the folder cannot be made or written.
+            StoreUnusable: another service uses it.
         """
         store = cls(folder, min_free_mb=min_free_mb)
         await store.run(store._prepare)
@@ -51,6 +54,8 @@ class FileImageStore:
     async def close(self) -> None:
         """Let go of the threads."""
         self._threads.shutdown(wait=False)
+        if self._lock is not None:
+            self._lock.release()
 
     async def check_space(self) -> None:
         """See `ImageStore`."""
@@ -73,7 +78,7 @@ class FileImageStore:
             raise _storage_full(error) from error
 
     def _prepare(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FolderLock.take(self._folder)
         for leftover in self._folder.glob(f"{_PART_PREFIX}*"):
             leftover.unlink(missing_ok=True)
 

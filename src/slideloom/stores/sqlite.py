@@ -5,7 +5,9 @@ answered after its commit: fifty running batches share each sync to the disk.
 """
 
 import asyncio
+import contextlib
 import queue
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -15,10 +17,11 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchFinished, BatchSubmitted, Event
+from slideloom.domain.events import BatchFinished, BatchStarted, BatchSubmitted, Event
 from slideloom.domain.status import BatchSummary, to_summary
 from slideloom.errors import Fenced, StoreError, StoreUnusable
 from slideloom.stores.base import Page
+from slideloom.stores.lock import FolderLock
 
 SCHEMA_VERSION = 1
 """Of the file; a newer file is refused, an older one migrated forward."""
@@ -49,8 +52,9 @@ _decoder: Final = msgspec.json.Decoder(Event)
 class SqliteBatchStore:
     """A `BatchStore` in one SQLite file (WAL, every commit synced)."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, lock: FolderLock) -> None:
         self._connection = connection
+        self._lock = lock
         self._loop = asyncio.get_running_loop()
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="batch-store", daemon=True)
@@ -64,7 +68,7 @@ class SqliteBatchStore:
         Raises:
             StoreUnusable: not a database, damaged, of a newer version, or not writable.
         """
-        return cls(await asyncio.to_thread(_connect, path))
+        return cls(*await asyncio.to_thread(_open, path))
 
     async def close(self) -> None:
         """Finish what was asked, then close the file."""
@@ -72,6 +76,7 @@ class SqliteBatchStore:
             self._closed = True
             self._commands.put(None)
             await asyncio.to_thread(self._thread.join)
+            self._lock.release()
 
     async def lease(self, batch_id: str) -> int:
         """See `BatchStore`."""
@@ -85,7 +90,11 @@ class SqliteBatchStore:
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
         """See `BatchStore`."""
         bodies = await self._ask(lambda db: _read(db, batch_id, after))
-        return [_decoder.decode(body) for body in bodies]
+        try:
+            return [_decoder.decode(body) for body in bodies]
+        except msgspec.DecodeError as error:
+            message = f"the log of batch {batch_id} cannot be read: {error}"
+            raise StoreError(message) from error
 
     async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
         """See `BatchStore`."""
@@ -163,13 +172,13 @@ def _run_group(
             db.execute("savepoint one")
             try:
                 answers.append(command(db))
-            except (StoreError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001 - the thread outlives a bad command
                 db.execute("rollback to one")
                 answers.append(_to_store_error(error))
             db.execute("release one")
         db.execute("commit")
-    except sqlite3.Error as error:
-        if db.in_transaction:
+    except Exception as error:  # noqa: BLE001 - as above
+        with contextlib.suppress(sqlite3.Error):
             db.rollback()
         return [_to_store_error(error)] * len(commands)
     return answers
@@ -183,9 +192,21 @@ def _to_store_error(error: Exception) -> StoreError:
     return wrapped
 
 
+def _open(path: Path) -> tuple[sqlite3.Connection, FolderLock]:
+    try:
+        lock = FolderLock.take(path.parent)
+    except OSError as error:
+        message = f"the batch store {path} cannot be opened: {error}"
+        raise StoreUnusable(message) from error
+    try:
+        return _connect(path), lock
+    except StoreUnusable:
+        lock.release()
+        raise
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         version: int = db.execute("pragma user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
@@ -227,13 +248,13 @@ def _append(
         "insert into event (batch, seq, body) values (?, ?, ?)",
         [(batch_id, seq + n, body) for n, body in enumerate(bodies, start=1)],
     )
-    if any(isinstance(event, BatchSubmitted | BatchFinished) for event in events):
+    if any(isinstance(event, BatchSubmitted | BatchStarted | BatchFinished) for event in events):
         _index(db, batch_id, events)
     return seq + len(bodies)
 
 
 def _index(db: sqlite3.Connection, batch_id: str, events: Sequence[Event]) -> None:
-    """Renew the batch's line in the index: at its birth and at its end."""
+    """Renew the batch's line in the index: at its birth, at each start, and at its end."""
     log = (_decoder.decode(body) for body in _read(db, batch_id, 0))
     state = fold(batch_id, log)
     finished_at_s = events[-1].at_s if isinstance(events[-1], BatchFinished) else None
@@ -260,4 +281,7 @@ def _parse_cursor(cursor: str | None) -> tuple[float, str]:
     if cursor is None:
         return float("inf"), ""
     created_at_s, _, last_id = cursor.partition("_")
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", created_at_s) is None:
+        message = f"not a cursor: {cursor[:40]!r}"
+        raise ValueError(message)
     return float(created_at_s), last_id

@@ -57,7 +57,7 @@ async def generate(request: Request) -> Response:
     return json_response(
         SingleAnswer(
             image_url=ASSETS_PATH + end.image,
-            final_prompt=end.final_prompt,
+            final_prompt=end.final_prompt or "",
             revised_prompt=end.revised_prompt,
             status="done",
             generation_time=end.generation_time_s,

@@ -1,0 +1,154 @@
+"""One slide's job, and the records of its attempts: for its log file and for its batch's log."""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct, field
+
+from slideloom.clock import monotonic_s, to_iso, wall_s
+from slideloom.domain.events import SlideDone, SlideFailed, SlideRetrying, SlideStarted
+from slideloom.domain.images import PictureFacts
+from slideloom.engine.deadline import Deadline
+from slideloom.errors import ProviderError, SlideErrorCode
+from slideloom.providers.base import Drawn, DrawOrder
+
+
+class AttemptLog(Struct, kw_only=True, omit_defaults=True):
+    """One attempt, for the slide's log file."""
+
+    attempt: int
+    """1-based, within the run."""
+    provider: str
+    model: str
+    started_at: str
+    seconds: float = 0.0
+    http_status: int | None = None
+    request_id: str | None = None
+    usage: dict[str, object] | None = None
+    cost_usd: float | None = None
+    error_code: SlideErrorCode | None = None
+    error_detail: str = ""
+    provider_code: str | None = None
+    possibly_billed: bool = False
+    traceback: str | None = None
+
+    def close(
+        self,
+        code: SlideErrorCode,
+        detail: str,
+        *,
+        error: Exception,
+        possibly_billed: bool,
+    ) -> None:
+        """The attempt gave no picture that is kept."""
+        self.error_code, self.error_detail = code, detail
+        self.possibly_billed = possibly_billed
+        self.traceback = "".join(traceback.format_exception(error))
+        if isinstance(error, ProviderError):
+            self.provider_code = error.provider_code
+            self.http_status = error.http_status or self.http_status
+            self.request_id = error.request_id or self.request_id
+
+
+class SlideJob(Struct, kw_only=True):
+    """One slide to make, and how far its making is."""
+
+    order: DrawOrder
+    place: int
+    """0-based."""
+    page_num: int | None
+    """For the picture's file name."""
+    taken_at_s: float
+    """When the work was taken, monotonic: a lane's stop counts only after it."""
+    deadline: Deadline
+    slots: asyncio.Semaphore
+    """`max_workers` of the batch: held around the provider call, not in pauses."""
+    record: Callable[[SlideStarted | SlideRetrying], Awaitable[None]]
+    """Writes an event down; the call is made only after it returns."""
+    attempts: list[AttemptLog] = field(default_factory=list)
+    _began_s: float | None = None
+
+    @property
+    def open_attempt(self) -> AttemptLog | None:
+        """The attempt that has begun and not ended."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.error_code is None else None
+
+    def begin_attempt(self, *, provider: str, model: str, bills: bool) -> SlideStarted:
+        """Open another attempt; what is to be written down before its call."""
+        now_s = wall_s()
+        self._began_s = monotonic_s() if self._began_s is None else self._began_s
+        number = len(self.attempts) + 1
+        self.attempts.append(
+            AttemptLog(attempt=number, provider=provider, model=model, started_at=to_iso(now_s))
+        )
+        return SlideStarted(
+            at_s=now_s,
+            place=self.place,
+            attempt=number,
+            provider=provider,
+            model=model,
+            bills=bills,
+            final_prompt=self.order.prompt,
+        )
+
+    def to_retrying(self, error: ProviderError, *, delay_s: float) -> SlideRetrying:
+        """The event that the last attempt failed and another follows."""
+        return SlideRetrying(
+            at_s=wall_s(),
+            place=self.place,
+            attempt=len(self.attempts),
+            error_code=error.code,
+            error_detail=error.detail,
+            delay_s=round(delay_s, 3),
+            possibly_billed=self.attempts[-1].possibly_billed,
+            http_status=error.http_status,
+            request_id=error.request_id,
+        )
+
+    def to_done(self, drawn: Drawn, facts: PictureFacts, *, image: str) -> SlideDone:
+        """The event that the picture was kept under the name `image`."""
+        fits = self.order.ratio.fits(width_px=facts.width_px, height_px=facts.height_px)
+        return SlideDone(
+            at_s=wall_s(),
+            place=self.place,
+            image=image,
+            width=facts.width_px,
+            height=facts.height_px,
+            aspect_ratio_ok=fits,
+            generation_time_s=self._seconds() or 0.0,
+            provider=drawn.provider,
+            model=drawn.model,
+            cost_usd=drawn.cost_usd,
+            http_status=drawn.http_status,
+            request_id=drawn.request_id,
+            revised_prompt=drawn.revised_prompt,
+            usage=drawn.usage,
+        )
+
+    def to_failed(
+        self,
+        code: SlideErrorCode,
+        detail: str = "",
+        *,
+        possibly_billed: bool = False,
+        error: ProviderError | None = None,
+    ) -> SlideFailed:
+        """The event that the slide ends without a picture; `error` is the provider's."""
+        return SlideFailed(
+            at_s=wall_s(),
+            place=self.place,
+            error_code=code,
+            error_detail=detail,
+            final_prompt=None if self.attempts else self.order.prompt,
+            generation_time_s=self._seconds(),
+            possibly_billed=possibly_billed,
+            http_status=error.http_status if error else None,
+            request_id=error.request_id if error else None,
+            retry_after_s=error.retry_after_s if error else None,
+        )
+
+    def _seconds(self) -> float | None:
+        """Since the first attempt began, waits between attempts included."""
+        return None if self._began_s is None else round(monotonic_s() - self._began_s, 3)

@@ -1,0 +1,83 @@
+"""One time budget for a batch, handed down to everything that waits or calls for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from slideloom.clock import monotonic_s
+from slideloom.errors import SlideErrorCode
+
+
+class TimeUp(Exception):
+    """The budget is spent, or was closed; `code` is what the slide ends in."""
+
+    def __init__(self, code: SlideErrorCode) -> None:
+        super().__init__(code)
+        self.code: SlideErrorCode = code
+
+
+class Deadline:
+    """A moment on the monotonic clock that may be moved to now, for a reason."""
+
+    def __init__(self) -> None:
+        self._at_s: float | None = None
+        self._code: SlideErrorCode = "batch_timeout"
+        self._is_closed = False
+        self._waiting: set[asyncio.Timeout] = set()
+        self._calling: set[asyncio.Timeout] = set()
+
+    def start(self, timeout_s: float) -> None:
+        """Begin the budget."""
+        self._at_s = monotonic_s() + timeout_s
+
+    def left_s(self) -> float:
+        """Seconds left; endless before the start."""
+        return float("inf") if self._at_s is None else self._at_s - monotonic_s()
+
+    def close(self, code: SlideErrorCode) -> None:
+        """From now on nothing new is begun; calls under way go on."""
+        if not self._is_closed:
+            self._is_closed, self._code = True, code
+        for timeout in self._waiting:
+            timeout.reschedule(monotonic_s())
+
+    def cut(self, code: SlideErrorCode) -> None:
+        """End also the calls under way."""
+        self.close(code)
+        self._at_s = monotonic_s()
+        for timeout in self._calling:
+            timeout.reschedule(self._at_s)
+
+    def check(self) -> None:
+        """Raise `TimeUp` when nothing new may be begun."""
+        if self._is_closed or self.left_s() <= 0:
+            raise TimeUp(self._code)
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Wait for something, inside; `TimeUp` when the budget is closed or spent meanwhile."""
+        self.check()
+        async with self._bound(self._waiting):
+            yield
+
+    @asynccontextmanager
+    async def calling(self) -> AsyncIterator[None]:
+        """Call a provider, inside; `TimeUp` when the budget is cut or spent meanwhile."""
+        async with self._bound(self._calling):
+            yield
+
+    @asynccontextmanager
+    async def _bound(self, timeouts: set[asyncio.Timeout]) -> AsyncIterator[None]:
+        timeout = asyncio.timeout_at(self._at_s)
+        try:
+            async with timeout:
+                timeouts.add(timeout)
+                try:
+                    yield
+                finally:
+                    # Before the timeout is left: one that is over cannot be moved.
+                    timeouts.discard(timeout)
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise TimeUp(self._code) from error
