@@ -92,6 +92,25 @@ def test_batch_cut_off_by_a_stop_ends_truthfully(tmp_path: Path, how: signal.Sig
     assert not any(name.startswith(".part-") for name in kept)
 
 
+def test_second_signal_stops_now_and_ends_the_batch_once(tmp_path: Path) -> None:
+    with served(tmp_path, BATCH_MAX_WORKERS=1) as service:
+        batch_id = call(service, "/api/slide/batch/generate", deck(200))["batch_id"]
+        while call(service, f"/api/slide/batch/{batch_id}")["completed_slides"] < 2:
+            time.sleep(0.05)
+        for _ in range(2):
+            service.process.send_signal(signal.SIGINT)
+            time.sleep(0.15)
+        assert service.process.wait(timeout=10) == 0
+    (log,) = (tmp_path / "logs").glob("pipeline_*.log")
+    assert log.read_text().count('"event":"batch_generate_complete"') == 1
+
+
+def test_second_service_on_the_same_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        assert "in use by another" in refuse(tmp_path, PORT=0)
+        assert call(service, "/readyz")["ready"] is True
+
+
 def test_wrong_setting_is_one_line(tmp_path: Path) -> None:
     assert "BATCH_MAX_WORKERS='many'" in refuse(tmp_path, BATCH_MAX_WORKERS="many")
 

@@ -86,6 +86,30 @@ def test_keys_are_masked_wherever_they_turn_up(writer: LogWriter) -> None:
     assert "canary" not in (writer.folder / f"sessions/{SESSION}_slide_001.json").read_text()
 
 
+def test_dummy_key_of_a_local_server_breaks_no_line(tmp_path: Path) -> None:
+    made = LogWriter(tmp_path, retention_days=30, secrets=["1", "null", "x"])
+    open_log(made).info("service_started", port=8111, box=None)
+    assert json.loads(lines(made)[0])["port"] == 8111
+    made.close()
+
+
+def test_log_that_cannot_be_written_for_a_while_goes_on_afterwards(
+    writer: LogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(writer)
+
+    def fail(*_: object) -> None:
+        raise ValueError(28)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(writer, "_write_line", fail)
+        broken.setattr("slideloom.logs._write_document", fail)
+        log.info("lost", session_id=SESSION, action="slide_001", document={})
+        writer.flush()
+    log.info("kept")
+    assert [json.loads(line)["event"] for line in lines(writer)] == ["kept"]
+
+
 def test_second_record_of_an_action_overwrites_nothing(writer: LogWriter) -> None:
     for number in (1, 2, 3):
         writer.document(SESSION, "slide_001", {"run": number})

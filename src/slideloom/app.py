@@ -36,10 +36,9 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
             app.state.services = services
             yield
 
-    return Starlette(
+    app = Starlette(
         routes=_routes(settings),
         middleware=[
-            Middleware(Guard),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.origins,
@@ -47,14 +46,17 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
                 allow_headers=["*"],
                 expose_headers=_EXPOSED,
             ),
+            Middleware(Guard),
         ],
         exception_handlers={
             SlideloomError: answer_error,
             HTTPException: answer_http_error,
-            Exception: answer_error,
         },
         lifespan=lifespan,
     )
+    # A redirect would be built from the caller's own Host header.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:

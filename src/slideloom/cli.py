@@ -122,12 +122,14 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _announce(services: Services, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
-    shown = "localhost" if host in {"127.0.0.1", "::1"} else host
+    shown = f"[{host}]" if ":" in host else host
+    shown = "localhost" if host in {"127.0.0.1", "::1"} else shown
     lines = [f"Slideloom is at http://{shown}:{port} - stop it with Ctrl-C."]
     if services.provider.name == "local":
         lines += [
-            "No API key is set: the EMBEDDED RENDERER typesets the pictures, no model draws them.",
-            "To change that, set LLM_IMAGE_API_KEY in the environment or .env (see .env.example).",
+            "The EMBEDDED RENDERER typesets the pictures: "
+            + ("LLM_IMAGE_API=local." if services.settings.image_key else "no API key is set."),
+            "To have a model draw them, set LLM_IMAGE_API_KEY (see .env.example).",
         ]
     else:
         lines.append(f"Pictures come from {services.provider.model} ({services.provider.name}).")

@@ -44,4 +44,4 @@ def test_page_numbers_may_repeat_but_ids_may_not() -> None:
     make(slides=[{"title": "a", "page_num": 1}, {"title": "b", "page_num": 1}])
     with pytest.raises(InvalidRequest, match="slides 1 and 3") as refusal:
         make(slides=[{"title": "a", "id": "x"}, {"title": "b"}, {"title": "c", "id": "x"}])
-    assert refusal.value.loc == ("slides", 2, "id")
+    assert refusal.value.loc == ("body", "slides", 2, "id")

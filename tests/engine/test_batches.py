@@ -1,18 +1,26 @@
 """The engine: orders in, pictures and truthful states out."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from slideloom.clock import monotonic_s
 from slideloom.domain.batch import BatchState, fold
-from slideloom.domain.events import SlideDone, SlideFailed, SlideStarted
+from slideloom.domain.events import BatchFinished, SlideDone, SlideFailed, SlideStarted
 from slideloom.domain.ratio import Ratio
-from slideloom.errors import ContentBlocked, Stopping, StorageFull, StoreError, UnknownBatch
+from slideloom.errors import (
+    ContentBlocked,
+    Stopping,
+    StorageFull,
+    StoreError,
+    UnknownBatch,
+    UpstreamDown,
+)
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.stores.base import Draft
 from tests.support.orders import order, slide
-from tests.support.parts import MemoryBatchStore, ScriptedProvider, Workshop
+from tests.support.parts import MemoryBatchStore, MemoryDraft, ScriptedProvider, Workshop
 
 
 async def finish(shop: Workshop, slides: int = 3, **changes: object) -> BatchState:
@@ -171,6 +179,133 @@ async def test_stop_lets_running_slides_end_within_the_grace() -> None:
     assert timeline.state.count("done") == 3
 
 
+async def test_stop_begins_no_new_call() -> None:
+    async with Workshop(ScriptedProvider(seconds=5), concurrency=1) as shop:
+        running = await shop.engine.submit(order(20, max_workers=2))
+        pending = await shop.engine.submit(order(3))
+        await asyncio.sleep(1)
+        await shop.engine.stop(grace_s=30)
+        assert len(shop.provider.calls) == 2
+    assert running.state.count("done") == 2  # those under way were let end
+    assert {s.error_code for s in running.state.slides[2:]} == {"interrupted"}
+    assert {s.error_code for s in pending.state.slides} == {"interrupted"}
+    assert sum(s.possibly_billed for s in running.state.slides) == 0
+
+
+async def test_second_stop_cuts_the_grace_short_and_ends_each_batch_once() -> None:
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        timeline = await shop.engine.submit(order(2))
+        await asyncio.sleep(1)
+        first = asyncio.create_task(shop.engine.stop(grace_s=30))
+        await asyncio.sleep(1)
+        started_s = monotonic_s()
+        await shop.engine.stop(grace_s=0)
+        await first
+        assert monotonic_s() - started_s < 1
+        log = shop.store.logs[timeline.state.batch_id]
+        assert sum(isinstance(event, BatchFinished) for event in log) == 1
+    assert len(shop.log.of("batch_generate_complete")) == 1
+    assert [s.possibly_billed for s in timeline.state.slides] == [1, 1]
+
+
+async def test_slide_that_a_stop_cut_off_has_its_log() -> None:
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        await shop.engine.submit(order(2, max_workers=1))
+        await asyncio.sleep(1)
+        await shop.engine.stop(grace_s=0)
+    cut, waiting = sorted(shop.log.of("slide_failed"), key=lambda line: str(line["action"]))
+    assert cut["action"] == "slide_001"
+    (attempt,) = cut["document"]["attempts"]
+    assert (attempt.error_code, attempt.possibly_billed) == ("interrupted", True)
+    assert attempt.seconds == pytest.approx(1, abs=0.1)
+    assert waiting["document"]["attempts"] == []
+
+
+async def test_stop_waits_for_single_slides_and_says_of_one_cut_off_that_it_was() -> None:
+    async def make(shop: Workshop) -> SlideDone | SlideFailed:
+        return await shop.engine.make_single(
+            slide(1), style_prompt="", ratio=Ratio(16, 9), model=None, page_num=None
+        )
+
+    async with Workshop(ScriptedProvider(seconds=5)) as shop:
+        single = asyncio.create_task(make(shop))
+        await asyncio.sleep(1)
+        await shop.engine.stop(grace_s=30)
+        assert isinstance(await single, SlideDone)
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        single = asyncio.create_task(make(shop))
+        await asyncio.sleep(1)
+        await shop.engine.stop(grace_s=2)
+        end = await single
+    assert isinstance(end, SlideFailed)
+    assert (end.error_code, end.possibly_billed) == ("interrupted", True)
+    assert shop.log.of("slide_failed")[0]["action"] == "slide_generate"
+
+
+async def test_caller_that_goes_away_while_an_order_is_taken_leaves_a_whole_order() -> None:
+    async with Workshop() as shop:
+        for steps in range(6):
+            taking = asyncio.create_task(shop.engine.submit(order(1)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        await asyncio.sleep(10)
+        states = [fold(key, log) for key, log in shop.store.logs.items()]
+    assert states
+    assert {state.status for state in states} == {"completed"}
+
+
+async def test_order_taken_while_the_service_stops_makes_no_call() -> None:
+    async with Workshop() as shop:
+        taking = asyncio.create_task(shop.engine.submit(order(2)))
+        await asyncio.sleep(0)
+        await shop.engine.stop(grace_s=5)
+        timeline = await taking
+    assert shop.provider.calls == []
+    assert {s.error_code for s in timeline.state.slides} == {"interrupted"}
+
+
+async def test_crash_before_a_call_counts_no_bill() -> None:
+    async with Workshop(ScriptedProvider(UpstreamDown())) as shop:
+        real = shop.images.open_draft
+        opened = 0
+
+        async def fail_second() -> MemoryDraft:
+            nonlocal opened
+            opened += 1
+            if opened == 2:
+                raise ZeroDivisionError
+            return await real()
+
+        shop.images.open_draft = fail_second  # type: ignore[method-assign]
+        state = await finish(shop, 1)
+    assert (state.slides[0].error_code, state.slides[0].possibly_billed) == ("internal", 0)
+    (failed,) = shop.log.of("slide_failed")
+    assert [a.error_code for a in failed["document"]["attempts"]] == ["upstream_unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "changes", "code"),
+    [
+        (ScriptedProvider(seconds=300), {}, "timeout"),
+        (ScriptedProvider(seconds=300), {"batch_timeout_s": 50.0}, "batch_timeout"),
+        (ScriptedProvider(ZeroDivisionError()), {}, "internal"),
+        (ScriptedProvider(ContentBlocked()), {}, "content_blocked"),
+        (ScriptedProvider(StorageFull()), {}, "storage_full"),
+    ],
+)
+async def test_every_outcome_closes_its_attempt_in_the_slides_log(
+    provider: ScriptedProvider, changes: dict[str, Any], code: str
+) -> None:
+    async with Workshop(provider, **changes) as shop:
+        state = await finish(shop, 1)
+    (attempt,) = shop.log.of("slide_failed")[0]["document"]["attempts"]
+    assert attempt.error_code == state.slides[0].error_code == code
+    assert attempt.possibly_billed == bool(state.slides[0].possibly_billed)
+    assert attempt.traceback
+
+
 async def test_restart_keeps_what_finished_and_ends_what_did_not() -> None:
     store = MemoryBatchStore()
     shop = Workshop(ScriptedProvider(seconds=10), store=store)
@@ -203,15 +338,44 @@ async def test_free_provider_is_never_counted_as_billed() -> None:
     assert [s.possibly_billed for s in timeline.state.slides] == [0, 0]
 
 
-async def test_store_that_fails_midway_ends_the_batch_without_a_lie() -> None:
+async def test_store_that_fails_for_a_while_only_holds_the_batch_up() -> None:
+    async with Workshop(ScriptedProvider(seconds=5)) as shop:
+        timeline = await shop.engine.submit(order(6, max_workers=3))
+        await asyncio.sleep(1)
+        shop.store.fails = StoreError("disk gone")
+        await asyncio.sleep(60)
+        assert timeline.state.count("done") == 0  # nothing is announced that is not written
+        assert len(shop.provider.calls) == 3  # and nothing new is paid
+        shop.store.fails = None
+        assert await timeline.wait_finished(timeout_s=60)
+        assert fold(timeline.state.batch_id, shop.store.logs[timeline.state.batch_id])
+    assert timeline.state.count("done") == 6
+    assert shop.log.of("store_failed")
+
+
+async def test_stop_does_not_wait_for_ever_for_a_store_that_fails() -> None:
     async with Workshop(ScriptedProvider(seconds=5)) as shop:
         timeline = await shop.engine.submit(order(3))
         await asyncio.sleep(1)
         shop.store.fails = StoreError("disk gone")
-        assert await timeline.wait_finished(timeout_s=60)
-    assert {s.error_code for s in timeline.state.slides} == {"internal"}
-    assert shop.log.of("batch_crashed")
+        started_s = monotonic_s()
+        await shop.engine.stop(grace_s=2)
+        assert monotonic_s() - started_s < 20
+    assert not timeline.state.is_final
     assert shop.log.of("batch_end_not_written")
+
+
+async def test_fenced_run_writes_announces_and_logs_nothing_more() -> None:
+    async with Workshop(ScriptedProvider(seconds=5)) as shop:
+        timeline = await shop.engine.submit(order(3))
+        await asyncio.sleep(1)
+        batch_id = timeline.state.batch_id
+        await shop.store.lease(batch_id)  # another process has taken the batch
+        before = list(shop.store.logs[batch_id])
+        await asyncio.sleep(60)
+        assert shop.store.logs[batch_id] == before
+        assert shop.engine.active_count() == 0
+    assert not shop.log.of("batch_generate_complete")
 
 
 async def test_records_of_old_batches_are_cleaned_up_but_pictures_stay(

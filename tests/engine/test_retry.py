@@ -84,12 +84,17 @@ async def test_retry_after_pauses_the_whole_lane() -> None:
     assert second.state.count("done") == 2
 
 
-async def test_retry_after_beyond_the_deadline_fails_now() -> None:
+async def test_retry_after_beyond_the_deadline_fails_every_waiting_slide_now() -> None:
     provider = ScriptedProvider(RateLimited("daily", retry_after_s=86400))
     async with Workshop(provider) as shop:
-        timeline = await shop.engine.submit(order(1))
+        timeline = await shop.engine.submit(order(5, max_workers=1))
         assert await timeline.wait_finished(timeout_s=5)
-    assert timeline.state.slides[0].error_code == "rate_limited"
+        assert len(provider.calls) == 1
+        assert {s.error_code for s in timeline.state.slides} == {"rate_limited"}
+        await asyncio.sleep(901)  # asked again after a while, whatever it said
+        again = await shop.engine.submit(order(1))
+        await again.wait_finished(timeout_s=60)
+    assert again.state.status == "completed"
 
 
 @pytest.mark.parametrize("error", [AuthFailed, QuotaExhausted])

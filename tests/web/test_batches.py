@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slideloom.errors import ContentBlocked
+from slideloom.errors import ContentBlocked, StoreError
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
 from tests.support.service import Running, running_service
@@ -48,6 +48,7 @@ async def test_waiting_call_answers_with_every_slide_in_request_order(service: R
         assert picture.headers["Content-Type"] == "image/png"
         assert picture.headers["X-Content-Type-Options"] == "nosniff"
         assert "immutable" in picture.headers["Cache-Control"]
+        assert len(await picture.read()) == picture.content_length
 
 
 async def test_partial_success_is_200_and_no_failure_is_dressed_up(
@@ -148,10 +149,18 @@ async def test_list_is_newest_first_with_a_cursor(service: Running) -> None:
     assert rest["next_cursor"] is None
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=201", "cursor=zz", "limit=٣"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=x", "limit=201", "limit=٣", "limit=", "limit=-1", "limit=1e2"),
+        *("limit=00000000119999999999999999999", "cursor=zz", "cursor=nan_", "cursor=inf_"),
+    ],
+)
 async def test_list_refuses_what_it_does_not_know(service: Running, query: str) -> None:
     status, body, _ = await service.get(f"/api/slide/batch?{query}")
     assert (status, body["code"]) == (422, "invalid_request")
+    assert body["errors"][0]["loc"] == ["query", query.partition("=")[0]]
+    assert (await service.get("/api/slide/batch"))[0] == 200  # and the store still answers
 
 
 async def test_active_count_counts_what_has_not_ended(
@@ -173,7 +182,7 @@ async def test_restart_finds_finished_batches_again(
         status, body, _ = await service.get(f"/api/slide/batch/{made['batch_id']}")
         assert (status, body["results"]) == (200, made["results"])
         async with service.client.get(service.url + body["results"][0]["image_url"]) as picture:
-            assert picture.status == 200
+            assert (picture.status, len(await picture.read())) == (200, picture.content_length)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +203,7 @@ async def test_odd_but_good_requests_work(
     sent = changes.get("slides")
     if isinstance(sent, list) and "id" in sent[0]:
         assert body["results"][0]["slide_id"] == sent[0]["id"]
-    names = [path.name for path in (tmp_path / "assets").iterdir()]
+    names = [path.name for path in (tmp_path / "assets").glob("[!.]*")]
     assert all(re.fullmatch(r"slide_\d{3}_[0-9a-f]{32}\.png", name) for name in names)
 
 
@@ -216,8 +225,73 @@ async def test_config_routes_answer_as_the_original_did(service: Running) -> Non
     assert 1 <= best["recommended_workers"] <= best["max_possible_workers"] == 10
     assert best["estimated_time_seconds"] > 0
     assert best["estimated_time_formatted"]
-    status, _, _ = await service.get("/api/slide/batch/config/optimal?slides_count=0")
-    assert status == 422
+    for count in ("0", "201", "0000000019999", "1" * 5000, "x", ""):
+        path = f"/api/slide/batch/config/optimal?slides_count={count}"
+        assert (await service.get(path))[0] == 422
+
+
+async def test_config_is_not_valid_while_no_picture_could_be_kept(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.services.images, "_min_free_bytes", 1 << 60)
+    _, body, _ = await service.get("/api/slide/batch/config/validate")
+    assert body["valid"] is False
+    assert "images" in body["issues"][0]
+
+
+async def test_store_failure_is_503_and_logged_with_its_cause(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        message = "disk gone"
+        raise StoreError(message)
+
+    monkeypatch.setattr(service.services.engine._store, "append", fail)
+    status, body, headers = await service.post("/slide/batch/generate", deck())
+    assert (status, body["code"]) == (503, "storage_unavailable")
+    assert "Retry-After" in headers
+    service.services.log_writer.flush()
+    (log,) = (service.folder / "logs").glob("pipeline_*.log")
+    assert "disk gone" in log.read_text()
+
+
+async def test_bug_in_a_handler_is_a_500_problem_with_every_header(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.services.engine, "active_count", lambda: 1 / 0)
+    status, body, headers = await service.get("/api/slide/batch/active-count")
+    assert (status, body["code"]) == (500, "internal")
+    assert headers["X-Request-Id"] == body["request_id"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_only_pictures_of_ours_are_served(service: Running) -> None:
+    folder = service.folder / "assets"
+    (folder / "secret.sqlite3").write_text("x")
+    (folder / "slide_001_x.html").write_text("<script>")
+    for name in ("secret.sqlite3", "slide_001_x.html", ".slideloom.lock"):
+        assert (await service.get(f"/assets/{name}"))[0] == 404
+
+
+async def test_upload_given_up_is_no_crash(service: Running) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /api/slide/batch/generate HTTP/1.1\r\nHost: x\r\n")
+    writer.write(b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    await asyncio.sleep(0.05)
+    service.services.log_writer.flush()
+    (log,) = (service.folder / "logs").glob("pipeline_*.log")
+    assert "request_crashed" not in log.read_text()
+
+
+async def test_style_that_would_fill_the_memory_is_refused(service: Running) -> None:
+    status, body, _ = await service.post(
+        "/slide/batch/generate", deck(200) | {"style_prompt": "x" * 20_001}
+    )
+    assert (status, body["errors"][0]["loc"]) == (422, ["body", "style_prompt"])
 
 
 async def test_messages_follow_the_readers_language(service: Running) -> None:

@@ -17,6 +17,8 @@ from slideloom.errors import InvalidRequest
 MAX_SLIDES = 200
 MAX_TEXT = 100_000
 """Characters of one text: every result carries its prompt, so texts are bounded."""
+MAX_STYLE_TEXT = 4_000_000
+"""Characters of the style times slides: it stands in every slide's prompt."""
 MAX_PAGE = 999_999
 """The page number stands in the picture's file name."""
 
@@ -92,6 +94,10 @@ def to_order(
         InvalidRequest: two slides share an id, or the ratio is none.
     """
     ratio = read_ratio(request.aspect_ratio)
+    if len(request.style_prompt) * len(request.slides) > MAX_STYLE_TEXT:
+        most = MAX_STYLE_TEXT // len(request.slides)
+        message = f"for that many slides the style may have {most} characters"
+        raise InvalidRequest(message, ("body", "style_prompt"))
     slides = tuple(
         to_slide(slide, place=place, new_id=new_id) for place, slide in enumerate(request.slides, 1)
     )
@@ -104,6 +110,18 @@ def to_order(
         aspect_ratio=f"{ratio.width}:{ratio.height}",
         model=request.model or None,
     )
+
+
+def to_single(request: SingleRequest, *, new_id: Callable[[], str]) -> Slide:
+    """The page a single request orders."""
+    page = SlideRequest(
+        title=request.title or "",
+        page_num=request.page_num,
+        type=request.type,
+        content_text=request.content_text,
+        visual_desc=request.visual_desc,
+    )
+    return to_slide(page, place=1, new_id=new_id)
 
 
 def to_slide(request: SlideRequest, *, place: int, new_id: Callable[[], str]) -> Slide:
@@ -127,7 +145,7 @@ def read_ratio(text: str | None) -> Ratio:
     try:
         return parse_ratio(text or "16:9")
     except ValueError as error:
-        raise InvalidRequest(str(error), ("aspect_ratio",)) from error
+        raise InvalidRequest(str(error), ("body", "aspect_ratio")) from error
 
 
 def _refuse_repeated_ids(slides: tuple[Slide, ...]) -> None:
@@ -135,4 +153,4 @@ def _refuse_repeated_ids(slides: tuple[Slide, ...]) -> None:
     for place, slide in enumerate(slides):
         if places.setdefault(slide.id, place) != place:
             message = f"slides {places[slide.id] + 1} and {place + 1} have the same id"
-            raise InvalidRequest(message, ("slides", place, "id"))
+            raise InvalidRequest(message, ("body", "slides", place, "id"))

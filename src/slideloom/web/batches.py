@@ -15,8 +15,9 @@ from slideloom.domain.request import MAX_SLIDES, GenerateRequest, StatusRequest,
 from slideloom.domain.status import BatchAnswer, BatchStatus, BatchSummary, to_answer, to_status
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
-from slideloom.web.bodies import json_response, read_json
+from slideloom.web.bodies import json_response, read_count, read_json
 from slideloom.web.endpoint import Endpoint, Parameter, services
+from slideloom.web.ops import check_parts
 from slideloom.web.problems import reader_language
 
 _BLANK_EVERY_S = 15.0
@@ -95,21 +96,18 @@ async def show(request: Request) -> Response:
     language = reader_language(request)
     tag = f'W/"{timeline.state.seq}-{language}"'
     headers = {"ETag": tag, "Vary": "Accept-Language", "Cache-Control": "no-cache"}
-    if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
+    known = [item.strip() for item in request.headers.get("if-none-match", "").split(",")]
+    if tag.removeprefix("W/") in (item.removeprefix("W/") for item in known) or known == ["*"]:
         return Response(status_code=304, headers=headers)
     return json_response(_status(timeline, language), headers=headers)
 
 
 async def list_batches(request: Request) -> Response:
     """Batches, newest first."""
-    query = request.query_params
-    limit = query.get("limit", str(_LIST_LIMIT))
-    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= _LIST_MOST):
-        message = f"limit must be 1 to {_LIST_MOST}"
-        raise InvalidRequest(message, ("query", "limit"))
+    limit = read_count(request, "limit", most=_LIST_MOST, default=_LIST_LIMIT)
     try:
         page = await services(request).engine.list_batches(
-            limit=int(limit), cursor=query.get("cursor")
+            limit=limit, cursor=request.query_params.get("cursor")
         )
     except ValueError as error:
         message = "not a cursor of ours"
@@ -123,35 +121,33 @@ async def active_count(request: Request) -> Response:
 
 
 async def validate_config(request: Request) -> Response:
-    """Whether the service is set so that it can make pictures."""
+    """Whether the service can make pictures as it is set."""
     parts = services(request)
-    settings = parts.settings
+    checks = await check_parts(parts)
+    issues = tuple(f"{part}: {state}" for part, state in checks.items() if state != "ok")
     recommendations = list(parts.warnings)
     if parts.provider.name == "local":
         recommendations.append(
-            "No API key is set: pictures are typeset by the embedded renderer."
-            " Set LLM_IMAGE_API_KEY to have an image model draw them."
+            "Pictures are typeset by the embedded renderer. To have an image model draw them,"
+            " set LLM_IMAGE_API_KEY (and LLM_IMAGE_API, unless it is auto)."
         )
     return json_response(
         ConfigAdvice(
-            valid=True,
-            issues=(),
+            valid=not issues,
+            issues=issues,
             recommendations=tuple(recommendations),
-            current_config=settings.current_config,
+            current_config=parts.settings.current_config,
         )
     )
 
 
 async def optimal_config(request: Request) -> Response:
     """How many workers suit a deck of `slides_count` pages."""
-    text = request.query_params.get("slides_count", "")
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_SLIDES):
-        message = f"slides_count must be 1 to {MAX_SLIDES}"
-        raise InvalidRequest(message, ("query", "slides_count"))
+    slide_count = read_count(request, "slides_count", most=MAX_SLIDES)
     parts = services(request)
     return json_response(
         advise_workers(
-            slide_count=int(text),
+            slide_count=slide_count,
             config=parts.settings.current_config,
             measured_slide_s=parts.engine.mean_slide_s(),
         )

@@ -1,6 +1,7 @@
 """Bodies in and out: JSON read with every limit, structs written."""
 
 import contextlib
+import re
 from typing import TypeVar
 
 import msgspec
@@ -45,7 +46,7 @@ def parse_json(body: bytes, kind: type[_T]) -> _T:
         except msgspec.ValidationError as error:
             _refuse_broken_rest(text)
             message, _, place = str(error).partition(" - at `")
-            raise InvalidRequest(message, _parse_place(place.rstrip("`"))) from error
+            raise InvalidRequest(message, ("body", *_parse_place(place.rstrip("`")))) from error
     except msgspec.DecodeError as error:
         raise MalformedBody(str(error)) from error
     except UnicodeDecodeError as error:
@@ -54,6 +55,21 @@ def parse_json(body: bytes, kind: type[_T]) -> _T:
     except RecursionError as error:
         reason = "nested too deep"
         raise MalformedBody(reason) from error
+
+
+def read_count(request: Request, name: str, *, most: int, default: int | None = None) -> int:
+    """The number 1 to `most` that the query gives as `name`.
+
+    Raises:
+        InvalidRequest: it is none, or missing without a default.
+    """
+    text = request.query_params.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or re.fullmatch(r"[0-9]{1,9}", text) is None or not 1 <= int(text) <= most:
+        message = f"{name} must be 1 to {most}"
+        raise InvalidRequest(message, ("query", name))
+    return int(text)
 
 
 def json_response(

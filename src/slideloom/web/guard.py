@@ -5,9 +5,11 @@ import time
 import uuid
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slideloom.logs import Log
+from slideloom.web.problems import answer_error
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
@@ -16,6 +18,8 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_CLIENT_GONE = 499
+"""As web servers log it."""
 _QUIET = ("/healthz", "/readyz", "/static/", "/assets/")
 """Not logged when they succeed: probes and files would bury what matters."""
 
@@ -34,12 +38,12 @@ class Guard:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         started_s = time.perf_counter()
-        status = 500
+        status, is_answered = 500, False
 
         async def send_dressed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_answered = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 for name, value in _HEADERS.items():
@@ -48,9 +52,14 @@ class Guard:
 
         try:
             await self._app(scope, receive, send_dressed)
+        except ClientDisconnect:
+            status = _CLIENT_GONE
         except Exception as error:
             _log(scope).error("request_crashed", request_id=request_id, exc_info=error)
-            raise
+            if is_answered:
+                raise  # the server closes the connection: the answer is visibly cut
+            answer = await answer_error(Request(scope), error)
+            await answer(scope, receive, send_dressed)
         finally:
             if status >= 400 or not scope["path"].startswith(_QUIET):  # noqa: PLR2004
                 _log(scope).info(

@@ -6,6 +6,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from slideloom.assembly import Services
 from slideloom.errors import StoreError
 from slideloom.web.bodies import json_response
 from slideloom.web.endpoint import Endpoint, services
@@ -32,9 +33,8 @@ async def healthz(_: Request) -> Response:
     return json_response(Health("ok"))
 
 
-async def readyz(request: Request) -> Response:
-    """Look at everything a new batch needs."""
-    parts = services(request)
+async def check_parts(parts: Services) -> dict[str, str]:
+    """Everything a new batch needs: `ok`, or what is wrong."""
     checks = {
         "engine": "stopping" if parts.engine.stopping.is_set() else "ok",
         "store": "ok",
@@ -48,6 +48,13 @@ async def readyz(request: Request) -> Response:
         await parts.images.check_space()
     except StoreError as error:
         checks["images"] = str(error)
+    return checks
+
+
+async def readyz(request: Request) -> Response:
+    """Look at everything a new batch needs."""
+    parts = services(request)
+    checks = await check_parts(parts)
     ready = all(state == "ok" for state in checks.values())
     body = Readiness(
         ready=ready, provider=parts.provider.name, model=parts.provider.model, checks=checks

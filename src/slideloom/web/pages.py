@@ -1,6 +1,7 @@
 """Files: the page, the API viewer, and the pictures."""
 
 import mimetypes
+import re
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ VIEWER_CSP = PAGE_CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inli
 """The vendored viewer styles its own shadow trees inline."""
 _PREFIX_META = 'content="/api"'
 """Where the page reads the API's prefix."""
+_PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 """A picture's name is made for it alone, so it never changes."""
 
@@ -27,8 +29,8 @@ class _Pictures(StaticFiles):
     """The image folder, each picture as nothing but a picture."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        if Path(path).name.startswith("."):
-            raise HTTPException(404)  # a draft, not yet a picture
+        if _PICTURE_NAME.fullmatch(path) is None:
+            raise HTTPException(404)  # whatever else lies in the folder is nobody's business
         response = await super().get_response(path, scope)
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         if response.status_code in {200, 206, 304}:

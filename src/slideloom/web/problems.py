@@ -26,6 +26,7 @@ from slideloom.errors import (
     UnknownBatch,
     UnknownSession,
 )
+from slideloom.web.endpoint import services
 
 _ZH_MESSAGES = (
     (r"Expected `(.+?)`, got `(.+?)`", r"应为 `\1`，实际是 `\2`"),
@@ -38,6 +39,7 @@ _ZH_MESSAGES = (
     (r"slides (\d+) and (\d+) have the same id", r"第 \1 页与第 \2 页的 id 相同"),
     (r"not an aspect ratio like 16:9: (.+)", r"不是 16:9 这样的比例：\1"),
     (r"(\w+) must be (\d+) to (\d+)", r"\1 应在 \2 到 \3 之间"),
+    (r"for that many slides the style may have (\d+) characters", r"这么多页时风格最多 \1 个字符"),
     (r"not a cursor of ours", "不是有效的 cursor"),
 )
 """What the decoder and our own checks say, for Chinese readers."""
@@ -151,7 +153,7 @@ def reader_language(request: Request) -> Language:
     for item in request.headers.get("accept-language", "").split(","):
         tag, _, parameters = item.strip().partition(";")
         quality = _parse_quality(parameters)
-        primary = tag.strip().lower().partition("-")[0]
+        primary = re.split("[-_]", tag.strip().lower())[0]
         if primary in {"en", "zh"} and quality > best[0]:
             best = (quality, "zh" if primary == "zh" else "en")
     return best[1]
@@ -170,15 +172,19 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if kind is None:
         return _problem(request, 500, "internal", _INTERNAL[language])
     loc = getattr(error, "loc", ())
-    place = ".".join(str(part) for part in ("body", *loc))
+    place = ".".join(map(str, loc))
     status = _STATUS[kind]
+    if isinstance(error, StoreError):
+        services(request).log.error(
+            "request_failed", request_id=request_id(request), exc_info=error
+        )
     unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
     return _problem(
         request,
         status,
         kind.code,
         _DETAILS[kind][language].format(error, place, _in_words(error, language)),
-        errors=(FieldProblem(("body", *loc), str(error)),) if kind is InvalidRequest else (),
+        errors=(FieldProblem(loc, str(error)),) if kind is InvalidRequest else (),
         headers={"Retry-After": str(_STOPPING_RETRY_S)} if unavailable else None,
     )
 
@@ -238,7 +244,7 @@ def _problem(
 
 
 def _parse_quality(parameters: str) -> float:
-    name, _, value = parameters.strip().partition("=")
+    name, _, value = parameters.partition(";")[0].strip().partition("=")
     if name.strip() != "q":
         return 1.0
     try:

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from slideloom.domain.events import SlideFailed
-from slideloom.domain.request import SingleRequest, read_ratio
-from slideloom.domain.slide import Slide
+from slideloom.domain.request import SingleRequest, read_ratio, to_single
 from slideloom.domain.status import ASSETS_PATH
 from slideloom.web.bodies import json_response, read_json
 from slideloom.web.endpoint import Endpoint, services
@@ -37,14 +36,7 @@ class SingleAnswer(Struct, frozen=True, kw_only=True):
 async def generate(request: Request) -> Response:
     """Make one slide and wait for it."""
     asked = await read_json(request, SingleRequest)
-    slide = Slide(
-        id=str(uuid.uuid4()),
-        page_num=asked.page_num or 1,
-        type=asked.type or "content",
-        title=asked.title or "",
-        content_text=asked.content_text or "",
-        visual_desc=asked.visual_desc,
-    )
+    slide = to_single(asked, new_id=lambda: str(uuid.uuid4()))
     end = await services(request).engine.make_single(
         slide,
         style_prompt=asked.style_prompt,
