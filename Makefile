@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check format bench lock clean
+.PHONY: help setup run test quick test-long check format bench lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ run: setup  ## serve on http://localhost:8000
 test: $(VENV)/.dev  ## every test
 	@sh tests/support/tools.sh
 	@$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev  ## the tests that take seconds
+	@$(BIN)/python -m pytest -m "not slow and not long"
 
 test-long: $(VENV)/.dev  ## the full figures of the issues, minutes
 	@$(BIN)/python -m pytest -m "long or not long" --timeout 1800

@@ -15,6 +15,8 @@ import pytest
 from tests.support.orders import deck
 from tests.support.process import SLIDELOOM, Served, serve_environ, served
 
+pytestmark = pytest.mark.slow
+
 
 def call(service: Served, path: str, body: Any = None) -> Any:
     """The decoded answer of our own service."""

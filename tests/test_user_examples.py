@@ -1,6 +1,7 @@
 """The user's own text: its examples run as they are written there."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.process import Served, served
+
+pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).parent / "data"
 TEXT = (DATA / "user-api.md").read_text(encoding="utf-8")
@@ -33,7 +36,7 @@ def port_is_free(port: int) -> bool:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """On port 8000, which is the one in the user's text."""
-    if not port_is_free(8000):
+    if not port_is_free(8000) and not os.environ.get("CI"):
         pytest.skip("port 8000 is in use, and the user's examples name it")
     with served(tmp_path_factory.mktemp("served"), PORT=8000) as running:
         yield running

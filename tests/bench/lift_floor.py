@@ -1,0 +1,239 @@
+"""Our providers alone, beside the floor and a plain client: CPU, memory, and the loop's stalls.
+
+    python -m tests.bench.lift_floor [rounds]
+
+Every figure is from a process of its own, the emulator from another; rounds are interleaved and
+each ratio is within one round. Pictures go to drafts over aiofiles, without syncs, as the floor's.
+"""
+
+import asyncio
+import os
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiofiles
+import msgspec
+from aiofiles.threadpool.binary import AsyncBufferedIOBase
+from msgspec import Struct
+
+from slideloom.domain.images import PictureFacts, inspect_picture
+from slideloom.domain.ratio import Ratio
+from slideloom.domain.slide import Slide
+from slideloom.providers.base import DrawOrder
+from slideloom.providers.call import NetworkProvider
+from slideloom.providers.chat import open_chat
+from slideloom.providers.images import open_images
+from tests.bench import baseline, floor
+from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
+
+_MB = 1024 * 1024
+_TICK_S = 0.005
+_SLIDE = Slide(id="s", page_num=1, type="content", title="", content_text="", visual_desc="")
+
+
+class Load(Struct, frozen=True):
+    """A measured load."""
+
+    name: str
+    image_mb: int
+    count: int
+    concurrency: int
+    latency_s: float = 0.0
+
+
+class Figures(Struct, frozen=True):
+    """What one client took for one load."""
+
+    cpu_ms_per_mb: float
+    memory_kib: float
+    """Peak above the start, per picture in flight."""
+    stall_ms: float
+
+
+LOADS = (
+    Load("20 x 1 MiB", 1, 200, 20),
+    Load("20 x 1 MiB after 0.5 s", 1, 20, 20, 0.5),
+    Load("100 x 1 MiB after 1 s", 1, 100, 100, 1.0),
+    Load("100 x 4 MiB after 1 s", 4, 100, 100, 1.0),
+    Load("100 x 8 MiB after 1 s", 8, 100, 100, 1.0),
+)
+CLIENTS = ("floor", "images", "chat", "plain")
+
+
+class BareDraft:
+    """A draft over aiofiles that is never kept: a thread hop a write, nothing synced."""
+
+    def __init__(self, path: Path, file: AsyncBufferedIOBase) -> None:
+        self.path = path
+        self._file = file
+
+    async def write(self, piece: bytes | bytearray | memoryview) -> None:
+        await self._file.write(piece)
+
+    async def rewind(self) -> None:
+        await self._file.seek(0)
+        await self._file.truncate()
+
+    async def inspect(self) -> PictureFacts:
+        await self._file.flush()
+        with self.path.open("rb") as file:
+            return inspect_picture(file)
+
+    async def keep(self, *, page_num: int | None) -> str:
+        raise NotImplementedError(page_num)
+
+    async def discard(self) -> None:
+        await self._file.close()
+
+
+async def draw_all(
+    provider: NetworkProvider, count: int, folder: Path, *, concurrency: int
+) -> None:
+    """Draw `count` pictures into `folder`, `concurrency` at a time."""
+    slots = asyncio.Semaphore(concurrency)
+
+    async def draw(number: int) -> None:
+        async with slots:
+            path = folder / uuid.uuid4().hex
+            draft = BareDraft(path, await aiofiles.open(path, "xb"))
+            order = DrawOrder(
+                prompt=f"page {number}", ratio=Ratio(16, 9), slide=_SLIDE, style_prompt=""
+            )
+            try:
+                await provider.draw(order, draft)
+            finally:
+                await draft.discard()
+
+    await asyncio.gather(*(draw(number) for number in range(count)))
+
+
+async def measure(client: str, base_url: str, load: Load) -> Figures:
+    """Run one load in this process; a few pictures go first, to be warm."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    provider = _open(client, base_url)
+    run = _fetcher(client, base_url, provider)
+    stalls: list[float] = []
+    try:
+        await run(4, folder, concurrency=2)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        before_bytes, before_s = _resident_bytes(), _cpu_s()
+        watch = asyncio.create_task(_watch(stalls), name="watch")
+        await run(load.count, folder, concurrency=load.concurrency)
+        watch.cancel()
+        return Figures(
+            (_cpu_s() - before_s) * 1000 / (load.count * load.image_mb),
+            (_peak_bytes() - before_bytes) / 1024 / load.concurrency,
+            max(stalls, default=0.0) * 1000,
+        )
+    finally:
+        if provider:
+            await provider.close()
+        shutil.rmtree(folder)
+
+
+def _open(client: str, base_url: str) -> NetworkProvider | None:
+    match client:
+        case "images":
+            return open_images(base_url=base_url, key="bench", model="m", path="/images")
+        case "chat":
+            return open_chat(base_url=base_url, key="bench", model="m")
+        case _:
+            return None
+
+
+def _fetcher(
+    client: str, base_url: str, provider: NetworkProvider | None
+) -> Callable[..., Awaitable[None]]:
+    async def run(count: int, folder: Path, *, concurrency: int) -> None:
+        if provider:
+            await draw_all(provider, count, folder, concurrency=concurrency)
+        else:
+            fetch = floor.fetch_all if client == "floor" else baseline.fetch_all
+            await fetch(base_url, count, folder, concurrency=concurrency)
+
+    return run
+
+
+async def _watch(stalls: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        before_s = loop.time()
+        await asyncio.sleep(_TICK_S)
+        stalls.append(loop.time() - before_s - _TICK_S)
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+async def _measure_apart(client: str, upstream: RemoteUpstream, load: Load) -> Figures:
+    command = (sys.executable, "-m", "tests.bench.lift_floor")
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *(client, upstream.base_url, msgspec.json.encode(load).decode()),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return msgspec.json.decode(out, type=Figures)
+
+
+async def compare(rounds: int) -> None:
+    """Print the table."""
+    async with spawn_upstream() as upstream:
+        for load in LOADS:
+            plan = Plan(
+                image_bytes=load.image_mb * _MB, latency_s=load.latency_s, record_bodies=False
+            )
+            await upstream.reset(plan)
+            found: dict[str, list[Figures]] = {client: [] for client in CLIENTS}
+            for _ in range(rounds):
+                for client in CLIENTS:
+                    found[client].append(await _measure_apart(client, upstream, load))
+            print(f"\n{load.name:28} CPU ms/MB  / floor  KiB in flight  worst stall ms")
+            for client in CLIENTS:
+                print(_row(client, found[client], found["floor"]))
+
+
+def _row(client: str, figures: list[Figures], floors: list[Figures]) -> str:
+    cpu = statistics.median(f.cpu_ms_per_mb for f in figures)
+    ratio = statistics.median(
+        f.cpu_ms_per_mb / base.cpu_ms_per_mb for f, base in zip(figures, floors, strict=True)
+    )
+    memory = max(f.memory_kib for f in figures)
+    stall = max(f.stall_ms for f in figures)
+    return f"  {client:26} {cpu:9.2f} {ratio:8.2f} {memory:14.0f} {stall:15.1f}"
+
+
+def main() -> None:
+    """Compare, or measure one client when called by itself."""
+    match sys.argv[1:]:
+        case [client, base_url, load]:
+            figures = asyncio.run(
+                measure(client, base_url, msgspec.json.decode(load, type=Load))
+            )
+            print(msgspec.json.encode(figures).decode())
+        case [rounds]:
+            asyncio.run(compare(int(rounds)))
+        case _:
+            asyncio.run(compare(5))
+
+
+if __name__ == "__main__":
+    main()
