@@ -112,12 +112,19 @@ async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:
 def _listen(settings: Settings) -> socket.socket:
     """The port, taken before anything is opened: two services must not share one database."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # The protocol by name: asyncio sends without delay only where it is, and an
+    # answer in two pieces would wait 40 ms for the client's acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         where = f"{settings.host}:{settings.port}"
         message = f"cannot listen on {where}: {error.strerror or error}; set HOST or PORT"
         raise _CannotListenError(message) from error
+    return listener
 
 
 def _announce(services: Services, listener: socket.socket) -> None:

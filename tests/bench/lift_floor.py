@@ -183,7 +183,7 @@ def _peak_bytes() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-async def _measure_apart(client: str, upstream: RemoteUpstream, load: Load) -> Figures:
+async def measure_apart(client: str, upstream: RemoteUpstream, load: Load) -> Figures:
     command = (sys.executable, "-m", "tests.bench.lift_floor")
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -205,7 +205,7 @@ async def compare(rounds: int) -> None:
             found: dict[str, list[Figures]] = {client: [] for client in CLIENTS}
             for _ in range(rounds):
                 for client in CLIENTS:
-                    found[client].append(await _measure_apart(client, upstream, load))
+                    found[client].append(await measure_apart(client, upstream, load))
             print(f"\n{load.name:28} CPU ms/MB  / floor  KiB in flight  worst stall ms")
             for client in CLIENTS:
                 print(_row(client, found[client], found["floor"]))
@@ -225,9 +225,7 @@ def main() -> None:
     """Compare, or measure one client when called by itself."""
     match sys.argv[1:]:
         case [client, base_url, load]:
-            figures = asyncio.run(
-                measure(client, base_url, msgspec.json.decode(load, type=Load))
-            )
+            figures = asyncio.run(measure(client, base_url, msgspec.json.decode(load, type=Load)))
             print(msgspec.json.encode(figures).decode())
         case [rounds]:
             asyncio.run(compare(int(rounds)))

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from tests.bench.meter import Cost, Meter
 
-_POLL_EVERY_S = 0.01
+_POLL_EVERY_S = 0.05
 
 
 class Batches(Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Service:
 
     async def _poll(self, done: asyncio.Event) -> list[float]:
         """Milliseconds of each status request of the newest batch, until `done`."""
-        await asyncio.sleep(_POLL_EVERY_S * 3)
+        await asyncio.sleep(0.03)
         async with self._client.get(f"{self.url}/api/slide/batch?limit=1") as answer:
             batch_id = (await answer.json())["batches"][0]["batch_id"]
         times_ms = []

@@ -95,9 +95,9 @@ async def test_full_device_is_storage_full(folder: Path) -> None:
     store = await open_store(folder)
     draft = await store.open_draft()
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
-    draft._file._file.close()  # type: ignore[attr-defined]
-    draft._file._file = full  # type: ignore[attr-defined]
+    draft._writer._file = full  # type: ignore[attr-defined]
     with pytest.raises(StorageFull, match="space"):
         await draft.write(b"x" * 100_000)
+    full.close()
     await draft.discard()
     await store.close()

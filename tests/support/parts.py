@@ -111,6 +111,7 @@ class MemoryImageStore:
             raise StorageFull(message)
 
     async def open_draft(self) -> MemoryDraft:
+        await self.check_space()
         return MemoryDraft(self)
 
 

@@ -110,7 +110,6 @@ class SlideMaker:
         """The call, once admitted; the draft is discarded with `drafts` unless it is kept."""
         async with self._admission(job), job.deadline.calling():
             # In the slot, so that two hundred waiting slides hold no two hundred files.
-            await self._images.check_space()
             draft = await self._images.open_draft()
             drafts.push_async_callback(draft.discard)
             model = job.order.model or self._provider.model

@@ -157,7 +157,7 @@ class Lift:
 
     def _scan(self, chunk: bytes, position: int) -> int:
         """Keep text, up to where a picture may begin."""
-        is_likely = any(word in chunk for word in _MARKER_WORDS)
+        is_likely = any(chunk.find(word, position) >= 0 for word in _MARKER_WORDS)
         marker = _MARKER.search(chunk, position) if is_likely else None
         if marker is None:
             cut = _find_half_marker(chunk, position)

@@ -1,6 +1,7 @@
 """An aspect ratio in a provider's own dialect."""
 
 import math
+from functools import lru_cache
 
 from slideloom.domain.ratio import Ratio
 
@@ -29,6 +30,7 @@ def name_ratio(ratio: Ratio) -> str:
     return min(NAMED_RATIOS, key=lambda name: _distance(_value(name), ratio.width / ratio.height))
 
 
+@lru_cache
 def choose_size(ratio: Ratio) -> tuple[int, int]:
     """The best legal width and height in pixels, the ratio as exact as can be."""
     divisor = math.gcd(ratio.width, ratio.height)

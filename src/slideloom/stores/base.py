@@ -107,5 +107,9 @@ class ImageStore(Protocol):
         ...
 
     async def open_draft(self) -> Draft:
-        """Begin a picture."""
+        """Begin a picture, after the same check.
+
+        Raises:
+            StorageFull: as `check_space`.
+        """
         ...

@@ -11,10 +11,11 @@ import shutil
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BufferedWriter
 from pathlib import Path
 from typing import Self, TypeVar
 
-import aiofiles
+from aiofiles.threadpool import wrap
 from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
 from slideloom.domain.images import PictureFacts, inspect_picture
@@ -64,11 +65,8 @@ class FileImageStore:
     async def open_draft(self) -> "FileDraft":
         """See `ImageStore`."""
         path = self._folder / f"{_PART_PREFIX}{uuid.uuid4().hex}"
-        try:
-            file = await aiofiles.open(path, "xb", executor=self._threads)
-        except OSError as error:
-            raise _storage_full(error) from error
-        return FileDraft(self, path, file)
+        file: BufferedWriter = await self.run(self._open_part, path)
+        return FileDraft(self, path, file, wrap(file, executor=self._threads))
 
     async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Do blocking `work` on the store's threads; an `OSError` becomes `StorageFull`."""
@@ -81,6 +79,10 @@ class FileImageStore:
         self._lock = FolderLock.take(self._folder)
         for leftover in self._folder.glob(f"{_PART_PREFIX}*"):
             leftover.unlink(missing_ok=True)
+
+    def _open_part(self, path: Path) -> BufferedWriter:
+        self._check_space()
+        return path.open("xb")
 
     def _check_space(self) -> None:
         free_bytes = shutil.disk_usage(self._folder).free
@@ -95,35 +97,39 @@ class FileImageStore:
 class FileDraft:
     """A `Draft` in the pictures' own folder, so that a rename makes it visible."""
 
-    def __init__(self, store: FileImageStore, path: Path, file: AsyncBufferedIOBase) -> None:
+    def __init__(
+        self,
+        store: FileImageStore,
+        path: Path,
+        file: BufferedWriter,
+        writer: AsyncBufferedIOBase,
+    ) -> None:
+        """Take the open file, and aiofiles' `writer` over it."""
         self._store = store
         self._path = path
         self._file = file
+        self._writer = writer
         self._facts: PictureFacts | None = None
         self._kept = False
 
     async def write(self, piece: bytes | bytearray | memoryview) -> None:
         """See `Draft`. The buffered file's own lock orders a write and a close in other threads."""
         try:
-            await self._file.write(piece)
+            await self._writer.write(piece)
         except OSError as error:
             raise _storage_full(error) from error
 
     async def rewind(self) -> None:
         """See `Draft`."""
         try:
-            await self._file.seek(0)
-            await self._file.truncate()
+            await self._writer.seek(0)
+            await self._writer.truncate()
         except OSError as error:
             raise _storage_full(error) from error
 
     async def inspect(self) -> PictureFacts:
         """See `Draft`."""
-        try:
-            await self._file.flush()
-        except OSError as error:
-            raise _storage_full(error) from error
-        self._facts = await self._store.run(_inspect, self._path)
+        self._facts = await self._store.run(_inspect, self._file, self._path)
         return self._facts
 
     async def keep(self, *, page_num: int | None) -> str:
@@ -133,9 +139,8 @@ class FileDraft:
             raise RuntimeError(message)
         page = "" if page_num is None else f"{page_num:03d}_"
         name = f"slide_{page}{uuid.uuid4().hex}.{self._facts.type}"
-        await self._store.run(_publish, self._file.fileno(), self._path, self._path.with_name(name))
+        await self._store.run(_publish, self._file, self._path, self._path.with_name(name))
         self._kept = True
-        await self._file.close()
         return name
 
     async def discard(self) -> None:
@@ -143,20 +148,27 @@ class FileDraft:
         if self._kept:
             return
         # What cannot be closed or removed is swept at the next start.
-        with contextlib.suppress(OSError):
-            await self._file.close()
         with contextlib.suppress(StorageFull):
-            await self._store.run(self._path.unlink, True)  # noqa: FBT003 - missing_ok
+            await self._store.run(_remove, self._file, self._path)
 
 
-def _inspect(path: Path) -> PictureFacts:
-    with path.open("rb") as file:
-        return inspect_picture(file)
+def _remove(file: BufferedWriter, path: Path) -> None:
+    try:
+        file.close()
+    finally:
+        path.unlink(missing_ok=True)
 
 
-def _publish(descriptor: int, part: Path, final: Path) -> None:
+def _inspect(file: BufferedWriter, path: Path) -> PictureFacts:
+    file.flush()
+    with path.open("rb") as written:
+        return inspect_picture(written)
+
+
+def _publish(file: BufferedWriter, part: Path, final: Path) -> None:
     """Sync the file, give it its name, sync the folder."""
-    os.fsync(descriptor)
+    os.fsync(file.fileno())
+    file.close()
     part.rename(final)
     folder = os.open(final.parent, os.O_RDONLY)
     try:
