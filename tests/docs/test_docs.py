@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from slideloom.app import ENDPOINTS
 from slideloom.errors import SlideErrorCode
 from slideloom.settings import Settings, load_settings
+from slideloom.web.problems import _STATUS
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README_zh.md")
@@ -18,6 +19,11 @@ READMES = ("README.md", "README_zh.md")
 
 def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def problem_codes() -> set[str]:
+    """The codes of every error of ours that answers a request."""
+    return {kind.code for kind in _STATUS} | {"method_not_allowed"}
 
 
 def headings(name: str) -> list[str]:
@@ -67,7 +73,7 @@ def test_every_test_that_a_promise_rests_on_exists(name: str) -> None:
 def test_every_route_and_error_code_stands_in_the_api_page() -> None:
     page = read("docs/api.md")
     routes = [f"`{e.method} {'/api' * e.below_prefix}{e.path}`" for e in ENDPOINTS]
-    codes = [f"`{code}`" for code in get_args(SlideErrorCode)]
+    codes = [f"`{code}`" for code in (*get_args(SlideErrorCode), *problem_codes())]
     assert [word for word in routes + codes if word not in page] == []
 
 
