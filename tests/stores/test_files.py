@@ -1,6 +1,9 @@
 """Pictures in a folder."""
 
+import asyncio
 import re
+import time
+from io import BufferedWriter
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,28 @@ async def test_discarded_draft_leaves_nothing(folder: Path) -> None:
         await draft.inspect()
     await draft.discard()
     assert list(folder.glob("[!.]*")) == list(folder.glob(".part-*")) == []
+    await store.close()
+
+
+async def test_draft_cut_off_while_it_is_opened_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(folder)
+    real = store._open_part
+
+    def slowly(path: Path) -> BufferedWriter:
+        time.sleep(0.05)
+        return real(path)
+
+    monkeypatch.setattr(store, "_open_part", slowly)
+    opening = asyncio.create_task(store.open_draft())
+    await asyncio.sleep(0.01)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await asyncio.sleep(0.1)
+    store._threads.shutdown(wait=True)
+    assert list(folder.glob(".part-*")) == []
     await store.close()
 
 

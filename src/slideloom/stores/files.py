@@ -65,8 +65,19 @@ class FileImageStore:
     async def open_draft(self) -> "FileDraft":
         """See `ImageStore`."""
         path = self._folder / f"{_PART_PREFIX}{uuid.uuid4().hex}"
-        file: BufferedWriter = await self.run(self._open_part, path)
+        opening = asyncio.create_task(self.run(self._open_part, path), name="open a draft")
+        try:
+            file = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._abandon)
+            raise
         return FileDraft(self, path, file, wrap(file, executor=self._threads))
+
+    def _abandon(self, opening: asyncio.Task[BufferedWriter]) -> None:
+        """Remove a draft that was still being opened when its slide was cut off."""
+        if not opening.cancelled() and opening.exception() is None:
+            file = opening.result()
+            self._threads.submit(_remove, file, Path(file.name))
 
     async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Do blocking `work` on the store's threads; an `OSError` becomes `StorageFull`."""
