@@ -5,6 +5,7 @@ nothing synced. It understands only the answers of our own emulator, and no faul
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ async def fetch_all(base_url: str, count: int, folder: Path, *, concurrency: int
 async def fetch_one(base_url: str, prompt: str, path: Path) -> None:
     """Fetch one picture into `path`."""
     url = urlsplit(base_url)
+    assert url.hostname is not None
+    assert url.port is not None
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     body = msgspec.json.encode({"model": "m", "prompt": prompt})
@@ -49,7 +52,7 @@ async def fetch_one(base_url: str, prompt: str, path: Path) -> None:
 class _Reader(asyncio.BufferedProtocol):
     """Takes one answer."""
 
-    def __init__(self, write: object, done: asyncio.Future[None]) -> None:
+    def __init__(self, write: Callable[[bytes], object], done: asyncio.Future[None]) -> None:
         self._write = write
         self._done = done
         self._is_begun = False
@@ -85,7 +88,7 @@ class _Reader(asyncio.BufferedProtocol):
         self._carry = bytes(run[cut:])
 
     def _put(self, run: bytes | memoryview) -> None:
-        self._write(pybase64.b64decode(run, validate=True))  # type: ignore[operator]
+        self._write(pybase64.b64decode(run, validate=True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():

@@ -3,7 +3,8 @@
     python -m tests.bench.lift_floor [rounds]
 
 Every figure is from a process of its own, the emulator from another; rounds are interleaved and
-each ratio is within one round. Pictures go to drafts over aiofiles, without syncs, as the floor's.
+each ratio is within one round. Pictures go to the store's own drafts and are not kept, so that
+nothing is synced, as the floor syncs nothing.
 """
 
 import asyncio
@@ -13,22 +14,20 @@ import shutil
 import statistics
 import sys
 import tempfile
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiofiles
 import msgspec
-from aiofiles.threadpool.binary import AsyncBufferedIOBase
 from msgspec import Struct
 
-from slideloom.domain.images import PictureFacts, inspect_picture
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.slide import Slide
 from slideloom.providers.base import DrawOrder
 from slideloom.providers.call import NetworkProvider
 from slideloom.providers.chat import open_chat
 from slideloom.providers.images import open_images
+from slideloom.stores.files import FileImageStore
 from tests.bench import baseline, floor
 from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
 
@@ -66,42 +65,15 @@ LOADS = (
 CLIENTS = ("floor", "images", "chat", "plain")
 
 
-class BareDraft:
-    """A draft over aiofiles that is never kept: a thread hop a write, nothing synced."""
-
-    def __init__(self, path: Path, file: AsyncBufferedIOBase) -> None:
-        self.path = path
-        self._file = file
-
-    async def write(self, piece: bytes | bytearray | memoryview) -> None:
-        await self._file.write(piece)
-
-    async def rewind(self) -> None:
-        await self._file.seek(0)
-        await self._file.truncate()
-
-    async def inspect(self) -> PictureFacts:
-        await self._file.flush()
-        with self.path.open("rb") as file:
-            return inspect_picture(file)
-
-    async def keep(self, *, page_num: int | None) -> str:
-        raise NotImplementedError(page_num)
-
-    async def discard(self) -> None:
-        await self._file.close()
-
-
 async def draw_all(
-    provider: NetworkProvider, count: int, folder: Path, *, concurrency: int
+    provider: NetworkProvider, images: FileImageStore, count: int, *, concurrency: int
 ) -> None:
-    """Draw `count` pictures into `folder`, `concurrency` at a time."""
+    """Draw `count` pictures, `concurrency` at a time, and keep none."""
     slots = asyncio.Semaphore(concurrency)
 
     async def draw(number: int) -> None:
         async with slots:
-            path = folder / uuid.uuid4().hex
-            draft = BareDraft(path, await aiofiles.open(path, "xb"))
+            draft = await images.open_draft()
             order = DrawOrder(
                 prompt=f"page {number}", ratio=Ratio(16, 9), slide=_SLIDE, style_prompt=""
             )
@@ -115,49 +87,38 @@ async def draw_all(
 
 async def measure(client: str, base_url: str, load: Load) -> Figures:
     """Run one load in this process; a few pictures go first, to be warm."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    provider = _open(client, base_url)
-    run = _fetcher(client, base_url, provider)
     stalls: list[float] = []
-    try:
-        await run(4, folder, concurrency=2)
+    async with _open(client, base_url) as run:
+        await run(4, concurrency=2)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         before_bytes, before_s = _resident_bytes(), _cpu_s()
         watch = asyncio.create_task(_watch(stalls), name="watch")
-        await run(load.count, folder, concurrency=load.concurrency)
+        await run(load.count, concurrency=load.concurrency)
         watch.cancel()
         return Figures(
             (_cpu_s() - before_s) * 1000 / (load.count * load.image_mb),
             (_peak_bytes() - before_bytes) / 1024 / load.concurrency,
             max(stalls, default=0.0) * 1000,
         )
+
+
+@asynccontextmanager
+async def _open(client: str, base_url: str) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    """What fetches that many pictures."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        if client in {"floor", "plain"}:
+            fetch_all = floor.fetch_all if client == "floor" else baseline.fetch_all
+            yield lambda count, **options: fetch_all(base_url, count, folder, **options)
+            return
+        facts = {"base_url": base_url, "key": "bench", "model": "m"}
+        provider = open_chat(**facts) if client == "chat" else open_images(path="/images", **facts)
+        images = await FileImageStore.open(folder, min_free_mb=0)
+        yield lambda count, **options: draw_all(provider, images, count, **options)
+        await provider.close()
+        await images.close()
     finally:
-        if provider:
-            await provider.close()
         shutil.rmtree(folder)
-
-
-def _open(client: str, base_url: str) -> NetworkProvider | None:
-    match client:
-        case "images":
-            return open_images(base_url=base_url, key="bench", model="m", path="/images")
-        case "chat":
-            return open_chat(base_url=base_url, key="bench", model="m")
-        case _:
-            return None
-
-
-def _fetcher(
-    client: str, base_url: str, provider: NetworkProvider | None
-) -> Callable[..., Awaitable[None]]:
-    async def run(count: int, folder: Path, *, concurrency: int) -> None:
-        if provider:
-            await draw_all(provider, count, folder, concurrency=concurrency)
-        else:
-            fetch = floor.fetch_all if client == "floor" else baseline.fetch_all
-            await fetch(base_url, count, folder, concurrency=concurrency)
-
-    return run
 
 
 async def _watch(stalls: list[float]) -> None:

@@ -12,7 +12,7 @@ from slideloom.clock import wall_s
 from slideloom.domain.images import MAX_BYTES
 from slideloom.errors import AnswerLost, CorruptPicture, ProviderError, SettingsError
 from slideloom.providers.answers import Answer, Json, find_previews, read_answer
-from slideloom.providers.base import DrawOrder, Drawn
+from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.providers.download import Downloads
 from slideloom.providers.http import ProviderLine
 from slideloom.providers.intake import PictureIntake
@@ -48,7 +48,7 @@ class Dialect(Protocol):
         ...
 
     def learn(self, ask: Ask, answer: Answer) -> bool:
-        """Whether a refused request was a matter of wording, and is worded otherwise from now on."""
+        """Whether the refusal was a matter of wording, and it is worded otherwise from now on."""
         ...
 
     def find_addresses(self, item: Json) -> Iterable[str]:

@@ -14,7 +14,7 @@ from slideloom.providers.ratios import name_ratio
 
 CHAT_PATH = "/chat/completions"
 _MAX_TOKENS = 4096
-"""Without it OpenRouter reserves the model's whole window against the balance. Source: contracts 1.3."""
+"""Without it OpenRouter reserves the model's window against the balance. Source: contracts 1.3."""
 _NO_ENDPOINT = 404
 _MARKDOWN_IMAGE = re.compile(r"!\[[^\]]*\]\(\s*(https?://[^\s)]+)")
 

@@ -100,7 +100,7 @@ def read_complaint(error: Json) -> Complaint:
 def find_parameter(answer: Answer, names: Iterable[str]) -> str | None:
     """Which of the named parameters the provider does not know, when that is its complaint.
 
-    Source: OpenAI's `unknown_parameter`, with or without `param` (F24); FastAPI's `extra_forbidden`.
+    Source: OpenAI's `unknown_parameter`, with and without `param` (F24); FastAPI's words.
     """
     complaint = find_complaint(answer, has_picture=False)
     if complaint is None or not _UNKNOWN.search(" ".join((*complaint.words, complaint.message))):
@@ -157,7 +157,7 @@ def _as_error(value: object) -> Json | None:
 
 
 def _is_bare_error(item: Json, *, is_good: bool) -> bool:
-    """Whether the object is an error without an envelope: FastAPI, RFC 9457, DashScope, Stability."""
+    """Whether it is an error without an envelope, as FastAPI's, RFC 9457's, DashScope's."""
     if not is_good:
         return True
     if item.get("type") == "error" or "detail" in item or "errors" in item:

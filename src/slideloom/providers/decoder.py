@@ -1,7 +1,7 @@
-"""Base64 as providers really write it, decoded in pieces.
+r"""Base64 as providers really write it, decoded in pieces.
 
 Plain base64 goes through SIMD code untouched; only a piece that it refuses is
-looked at again for what JSON and MIME may do to it: `\\/`, `\\u002b`, `\\n`,
+looked at again for what JSON and MIME may do to it: `\/`, `\u002b`, `\n`,
 blanks, the URL-safe alphabet, missing padding (source: provider contracts, F14).
 """
 
@@ -44,7 +44,7 @@ class Base64Decoder:
         cut = len(run) - (len(run) - lead) % _QUAD
         rest = bytes(run[cut:])
         try:
-            # Not pybase64 for a quad: it lets go of the interpreter lock, and may wait to get it back.
+            # pybase64 lets go of the interpreter lock: too dear for a single group of four.
             pieces = [a2b_base64(head, strict_mode=True)] if head else []
             if cut > lead:
                 pieces.append(pybase64.b64decode(run[lead:cut], validate=True))
@@ -98,7 +98,7 @@ class Base64Decoder:
 
 
 def unescape(text: bytes) -> bytes:
-    """The base64 characters that a piece of a JSON string means, blanks dropped, in the standard alphabet."""
+    """The base64 that a piece of a JSON string means: standard alphabet, no blanks."""
     if b"\\" not in text:
         return text.translate(_URL_SAFE, _BLANKS)
     if text.count(b"\\") == text.count(b"\\/"):

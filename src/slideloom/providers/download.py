@@ -113,7 +113,7 @@ class Downloads:
         pauses_s: tuple[float, ...] = PAUSES_S,
         stall_s: float = 30.0,
     ) -> None:
-        """Take the guard (tests have another), the pauses between tries, and the longest silence."""
+        """Take a guard (tests have another), the pauses between tries, the longest silence."""
         self._guard = guard
         self._pauses_s = pauses_s
         self._stall_s = stall_s

@@ -88,8 +88,9 @@ class ProviderLine:
 
     @asynccontextmanager
     async def send(self, url: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and wait for the head of its answer; the connection is closed at the
-        end unless the answer was read whole.
+        """Send a request and wait for the head of its answer.
+
+        The connection is closed at the end, unless the answer was read whole.
 
         Raises:
             RequestNotSent: certainly nobody was asked.

@@ -68,7 +68,7 @@ class ImagesDialect:
                 yield url
 
 
-def open_images(  # noqa: PLR0913 - all by name
+def open_images(
     *,
     base_url: str,
     key: str,

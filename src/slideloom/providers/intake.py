@@ -7,9 +7,9 @@ from slideloom.errors import CorruptPicture
 from slideloom.providers.lift import Lift, PictureEnd, PictureStart
 from slideloom.stores.base import Draft
 
-PIECE_BYTES = 96 * 1024
-"""How much is gathered for one write. Each write is a thread hop of 30-90 µs; from 128 KiB on
-the allocator maps fresh pages for every buffer, which costs as much again (measured)."""
+PIECE_BYTES = 112 * 1024
+"""How much is gathered for one write: the most that a picture on its way may cost. From 128 KiB on
+the allocator would map fresh pages for each buffer, which costs as much as the writing."""
 
 
 class Spool:

@@ -137,7 +137,7 @@ class Lift:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the provider only says that it still works: blanks, comments, a pause between events."""
+        """Whether nothing has begun that must go on: blanks, comments, between two events."""
         if self._mode is not _Mode.TEXT or self._held:
             return False
         if not self.is_stream:
@@ -252,7 +252,7 @@ class Lift:
         return self._skeleton.find(b"partial_image", event) >= 0
 
     def _end(self, *, is_certain: bool) -> None:
-        """Go back to text; a broken string is a picture too, if it certainly was meant to be one."""
+        """Go back to text; a broken string counts as a picture if it was meant to be one."""
         self._hand_out(self._base64.finish())
         if self._base64.is_broken and is_certain and not self._is_announced:
             self._announce()

@@ -25,50 +25,102 @@ from slideloom.providers.retry_after import find_retry_after
 
 _ErrorClass = type[ProviderError]
 
-_ROUTING = (
-    "model_not_found|wrong_endpoint|no_endpoints|model_deprecated|model_unavailable_upstream"
-    "|region_restricted|privacy_restricted|constraint_filtered|free_variant_ended"
-)
-_WORDS: tuple[tuple[_ErrorClass, str], ...] = (
+_WORDS: tuple[tuple[_ErrorClass, tuple[str, ...]], ...] = (
     (
         ContentBlocked,
-        "content_policy_violation|refusal|moderation_blocked|content_filter(ed)?|content_policy"
-        "|responsibleaipolicyviolation|.*sensitivecontent.*|.*sensitive.*detected"
-        "|data_?inspection_?failed|(content|request)_moderated",
+        (
+            "content_policy_violation",
+            "content_policy",
+            "content_filter(ed)?",
+            "refusal",
+            "moderation_blocked",
+            "(content|request)_moderated",
+            "responsibleaipolicyviolation",
+            ".*sensitivecontent.*",
+            ".*sensitive.*detected",
+            "data_?inspection_?failed",
+        ),
     ),
     (
         QuotaExhausted,
-        "insufficient_(quota|credits|balance|funds|user_quota)|payment_required|billing_.*"
-        "|arrearage|openrouter_free_tier_daily|.*perday.*|account_?overdue(error)?",
-    ),
-    (BadRequest, _ROUTING),
-    (
-        RateLimited,
-        "capacity_exhausted|model_capacity_exhausted|rate_?limit.*|resource_exhausted|throttling.*"
-        "|too_?many_?requests|openrouter_shared_capacity|upstream_provider_shared_pool",
-    ),
-    (
-        AuthFailed,
-        "authentication(_error|_failed)?|invalid_?api_?key|api_key_invalid|permission_denied"
-        "|permission_error|unauthenticated|unauthorized",
-    ),
-    (
-        UpstreamDown,
-        "provider_overloaded|overloaded(_error)?|provider_unavailable|provider_error|timeout|server"
-        "|server_error|internal(_error|_server_error)?|unmapped|unavailable|temporarily_unavailable"
-        "|service_unavailable|deadline_exceeded|bad_gateway|gateway_timeout|api_error",
+        (
+            "insufficient_(quota|credits|balance|funds|user_quota)",
+            "payment_required",
+            "billing_.*",
+            "arrearage",
+            "account_?overdue(error)?",
+            "openrouter_free_tier_daily",
+            ".*perday.*",
+        ),
     ),
     (
         BadRequest,
-        "invalid_request(_error)?|invalid_prompt|invalid_argument|invalidparameter.*|not_found"
-        "|not_found_error|precondition_failed|payload_too_large|unprocessable|failed_precondition"
-        "|context_length_exceeded|max_tokens_exceeded|token_limit_exceeded|string_too_long"
-        "|invalid_image|image_too_(large|small)|unsupported_image_format|image_download_failed"
-        "|image_not_found|unknown_parameter|unsupported_(parameter|value)|invalid_value",
+        (
+            "model_not_found",
+            "wrong_endpoint",
+            "no_endpoints",
+            "model_deprecated",
+            "model_unavailable_upstream",
+            "(region|privacy)_restricted",
+            "constraint_filtered",
+            "free_variant_ended",
+        ),
+    ),
+    (
+        RateLimited,
+        (
+            "(model_)?capacity_exhausted",
+            "rate_?limit.*",
+            "resource_exhausted",
+            "throttling.*",
+            "too_?many_?requests",
+            "openrouter_shared_capacity",
+            "upstream_provider_shared_pool",
+        ),
+    ),
+    (
+        AuthFailed,
+        (
+            "authentication(_error|_failed)?",
+            "unauthenticated",
+            "unauthorized",
+            "invalid_?api_?key",
+            "api_key_invalid",
+            "permission_(denied|error)",
+        ),
+    ),
+    (
+        UpstreamDown,
+        (
+            "provider_(overloaded|unavailable|error)",
+            "overloaded(_error)?",
+            "timeout|deadline_exceeded|gateway_timeout",
+            "server(_error)?|internal(_error|_server_error)?|api_error",
+            "unmapped",
+            "((temporarily|service)_)?unavailable",
+            "bad_gateway",
+        ),
+    ),
+    (
+        BadRequest,
+        (
+            "invalid_(request(_error)?|prompt|argument|image|value)",
+            "invalidparameter.*",
+            "(unknown|unsupported)_(parameter|value)",
+            "(image_)?not_found(_error)?",
+            "(failed_precondition|precondition_failed)",
+            "payload_too_large",
+            "unprocessable",
+            "(context_length|max_tokens|token_limit)_exceeded",
+            "string_too_long",
+            "image_too_(large|small)",
+            "unsupported_image_format",
+            "image_download_failed",
+        ),
     ),
 )
 """Words of errors, the weightiest first. Source: `error_type` vocabulary, and vendors' codes."""
-_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _WORDS)
+_PATTERNS = tuple((kind, re.compile("|".join(words))) for kind, words in _WORDS)
 _WEAK_FROM = 5
 """Behind so many rows, an HTTP error status knows better than the words."""
 
@@ -83,8 +135,19 @@ _FORBIDDEN = 403
 _SERVER_ERROR = 500
 
 _BLOCKED_REASONS = frozenset(
-    "content_filter content_filtered safety recitation blocklist prohibited_content spii "
-    "image_safety image_prohibited_content image_recitation model_armor".split()
+    {
+        "content_filter",
+        "content_filtered",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "image_safety",
+        "image_prohibited_content",
+        "image_recitation",
+        "model_armor",
+    }
 )
 """Finish reasons that refuse. Source: contracts 1.5 form 4, 3.3, Stability in 4."""
 _ACCOUNT_REASONS = frozenset({"pup_limited_disabled"})
@@ -117,7 +180,7 @@ def judge(
     retry_after_s = None
     if refusal:
         kind, code = refusal
-        detail = find_prose(answer) or code
+        detail = ": ".join(filter(None, (code, find_prose(answer))))
     elif complaint or not answer.is_good:
         complaint = complaint or Complaint({}, answer.words, (), ())
         kind, code = classify(answer, complaint), complaint.code
@@ -205,19 +268,25 @@ def _find_refusal(answer: Answer, *, has_picture: bool) -> tuple[_ErrorClass, st
             return ContentBlocked, reason
         if reason.lower() in _ACCOUNT_REASONS:
             return QuotaExhausted, reason
-    for item in answer.objects:
-        feedback = item.get("promptFeedback")
-        if isinstance(feedback, dict) and isinstance(word := feedback.get("blockReason"), str):
-            return ContentBlocked, word
-        flags = item.get("has_nsfw_concepts")
-        if flags is True or (isinstance(flags, list) and True in flags):
-            return ContentBlocked, "has_nsfw_concepts"
-        entries = list_dicts(item.get("data"))
-        if not has_picture and any(entry.get("respect_moderation") is False for entry in entries):
-            return ContentBlocked, "respect_moderation"
-    if not has_picture and any(message.get("refusal") for message in _messages(answer)):
-        return ContentBlocked, "refusal"
-    return None
+    flags = (flag for item in answer.objects for flag in _flags(item, has_picture=has_picture))
+    flag = next(flags, None)
+    return None if flag is None else (ContentBlocked, flag)
+
+
+def _flags(item: Json, *, has_picture: bool) -> Iterator[str]:
+    """The other ways to say that something was refused."""
+    feedback = item.get("promptFeedback")
+    if isinstance(feedback, dict) and isinstance(word := feedback.get("blockReason"), str):
+        yield word
+    nsfw = item.get("has_nsfw_concepts")
+    if nsfw is True or (isinstance(nsfw, list) and True in nsfw):
+        yield "has_nsfw_concepts"
+    if has_picture:
+        return
+    if any(entry.get("respect_moderation") is False for entry in list_dicts(item.get("data"))):
+        yield "respect_moderation"
+    if any(message.get("refusal") for message in list_messages(item)):
+        yield "refusal"
 
 
 def _reasons(answer: Answer) -> Iterator[str]:

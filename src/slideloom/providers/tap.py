@@ -14,8 +14,8 @@ from slideloom.errors import CorruptPicture, NoAnswerInTime
 from slideloom.providers.intake import Intake
 from slideloom.stores.base import Draft
 
-_READ_BYTES = 256 * 1024
-"""Shared receive buffer: as much as asyncio itself reads at once."""
+_READ_BYTES = 120 * 1024
+"""Shared receive buffer; aiohttp's copies of it stay under 128 KiB, see `PIECE_BYTES`."""
 _LEAST_READ_BYTES = 16 * 1024
 """A piece with room for less is written."""
 _BASE64_GROWTH = 4 / 3
@@ -73,7 +73,7 @@ class Tap(asyncio.BufferedProtocol):
             raise self._fault
 
     async def fill(self, *, stall_s: float) -> bool:
-        """Wait until a piece is full, the answer begins or is over; `False` when it stalls instead."""
+        """Wait until a piece is full, the answer begins, or it is over; `False` when it stalls."""
         if self._transport is None or self.is_over or not self.has_room:
             return True
         self._wakeup = self._loop.create_future()

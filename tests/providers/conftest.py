@@ -1,0 +1,63 @@
+"""Providers over the emulator, and drafts in memory."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from slideloom.domain.ratio import Ratio, parse_ratio
+from slideloom.providers.base import Drawn, DrawOrder
+from slideloom.providers.call import NetworkProvider
+from slideloom.providers.chat import open_chat
+from slideloom.providers.download import Downloads, Guard
+from slideloom.providers.images import open_images
+from tests.support.orders import slide
+from tests.support.parts import MemoryDraft, MemoryImageStore
+from tests.support.upstream import Plan, Upstream
+
+KEY = "sk-or-v1-canary-0123456789abcdef"
+"""Looks like a key, and is looked for where none may be."""
+TRUSTING = Guard(schemes=frozenset({"http", "https"}), allows=lambda _: True)
+"""Lets a test's own file host pass."""
+
+Open = Callable[..., NetworkProvider]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A paid provider, as good as can be until a test sets a plan."""
+    async with Upstream(Plan()) as up:
+        yield up
+
+
+@pytest.fixture
+async def open_provider(upstream: Upstream) -> AsyncIterator[Open]:
+    """Providers of either shape, closed after the test."""
+    opened: list[NetworkProvider] = []
+
+    def open_one(shape: str = "images", **changes: Any) -> NetworkProvider:
+        if "downloads" not in changes:
+            changes["downloads"] = Downloads(guard=TRUSTING, pauses_s=(0.001,) * 3, stall_s=0.2)
+        facts: dict[str, Any] = {"base_url": upstream.base_url, "key": KEY, "model": "a/model"}
+        open_shape = open_images if shape == "images" else open_chat
+        provider = open_shape(**facts | changes)
+        opened.append(provider)
+        return provider
+
+    yield open_one
+    for provider in opened:
+        await provider.close()
+
+
+def order(prompt: str = "a calm slide", ratio: str = "16:9", model: str | None = None) -> DrawOrder:
+    """An order for one picture."""
+    wanted: Ratio = parse_ratio(ratio)
+    return DrawOrder(prompt=prompt, ratio=wanted, model=model, slide=slide(), style_prompt="")
+
+
+async def draw(
+    provider: NetworkProvider, prompt: str = "a calm slide", **changes: Any
+) -> tuple[Drawn, MemoryDraft]:
+    """Draw one picture into memory."""
+    draft = MemoryDraft(MemoryImageStore())
+    return await provider.draw(order(prompt, **changes), draft), draft
