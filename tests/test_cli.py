@@ -34,7 +34,7 @@ def refuse(folder: Path, **settings: object) -> str:
     ran = subprocess.run(
         [SLIDELOOM, "serve"],
         cwd=folder,
-        env=serve_environ(**settings),
+        env=serve_environ(**{"PORT": 0} | settings),
         capture_output=True,
         text=True,
         timeout=20,
