@@ -71,7 +71,8 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
     [
         ({"PORT": "eighty"}, "PORT='eighty'"),
         ({"BATCH_MAX_WORKERS": "0"}, "BATCH_MAX_WORKERS='0'"),
-        ({"LLM_IMAGE_API": "telepathy"}, "LLM_IMAGE_API='telepathy'"),
+        ({"LLM_IMAGE_API": "telepathy"}, "must be auto, images, chat or local"),
+        ({"LLM_API_KEY": "k\nx"}, "line break"),
         ({"LLM_IMAGE_API": "chat"}, "needs LLM_IMAGE_API_KEY"),
         ({"LLM_API_BASE": "openrouter.ai"}, "not a URL"),
         ({"ALLOWED_ORIGINS": "*"}, "must name the origins"),

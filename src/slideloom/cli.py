@@ -72,6 +72,9 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal asks for an orderly stop, a second one stops now."""
         self.force_exit = self.should_exit
+        if not self.should_exit:
+            grace_s = self._services.settings.stop_grace_seconds
+            _say(f"Stopping: calls under way get {grace_s:g} s; Ctrl-C again stops now.")
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -127,6 +130,10 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _say(*lines: str) -> None:
+    print("\n".join(lines), flush=True)  # noqa: T201 - the command's own voice
+
+
 def _announce(services: Services, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
@@ -141,7 +148,7 @@ def _announce(services: Services, listener: socket.socket) -> None:
     else:
         lines.append(f"Pictures come from {services.provider.model} ({services.provider.name}).")
     lines += [f"Warning: {warning}" for warning in services.warnings]
-    print("\n".join(lines), flush=True)  # noqa: T201 - the command's own voice
+    _say(*lines)
     services.log.info(
         "service_started",
         port=port,

@@ -7,6 +7,7 @@ One thread writes, so the loop never waits for the disk. Source: contract §8.
 """
 
 import contextlib
+import errno
 import itertools
 import json
 import logging
@@ -58,6 +59,9 @@ class LogWriter:
             queue.SimpleQueue()
         )
         (folder / "sessions").mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / "sessions"):
+            if not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
         self._day: date | None = None
         self._file: IO[bytes] | None = None
         self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)

@@ -186,11 +186,18 @@ def _read_env_file(path: Path) -> dict[str, str | None]:
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text; save it as UTF-8"
         raise SettingsError(message) from error
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise SettingsError(message) from error
 
 
 def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
     message, _, place = str(error).partition(" - at `$.")
     name = place.rstrip("`")
+    if name == "LLM_IMAGE_API":
+        message = "must be auto, images, chat or local"
+    message = message.replace("Expected `int`, got `str`", "must be a whole number")
+    message = message.replace("Expected `float`, got `str`", "must be a number")
     return f"{name}={merged.get(name, '')!r}: {message}" if name in merged else str(error)
 
 
@@ -201,6 +208,9 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
             raise SettingsError(message)
     if settings.llm_image_api in {"images", "chat"} and not settings.image_key:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
+        raise SettingsError(message)
+    if not all(key.isascii() and key.isprintable() for key in settings.secrets):
+        message = "an API key holds a line break or a strange character; check how it was pasted"
         raise SettingsError(message)
     if not _is_url(settings.image_base):
         message = f"the provider's base address is not a URL: {settings.image_base!r}"

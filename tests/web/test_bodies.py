@@ -156,7 +156,7 @@ async def test_undeclared_length_is_cut_off_too(service: Running) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/api/slide/batch/generate", 404),
+        ("GET", "/api/slide/batch/generate", 405),
         ("DELETE", "/api/slide/batch/status", 405),
         ("GET", "/nothing", 404),
         ("PUT", "/healthz", 405),

@@ -64,7 +64,7 @@ def advise_workers(
     )
     notes = [source]
     if workers < most:
-        notes.append(f"Up to {most} workers are possible; more may meet the provider's rate limit.")
+        notes.append(f"Up to {most} workers are possible; a provider may limit its rate.")
     if slide_count > config.batch_max_workers:
         notes.append(
             f"The server makes at most {config.batch_max_workers} slides of a deck at once."

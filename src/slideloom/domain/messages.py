@@ -18,9 +18,10 @@ _SLIDE_ERRORS: dict[SlideErrorCode, dict[Language, str]] = {
         "zh": "图片服务商账户余额或配额已用完。请充值后重新生成这一页。",
     },
     "auth_failed": {
-        "en": "The image provider refused the API key."
-        " Check LLM_IMAGE_API_KEY, then make the slide again.",
-        "zh": "图片服务商拒绝了 API 密钥。请检查 LLM_IMAGE_API_KEY 后重新生成这一页。",
+        "en": "The image provider refused the API key. Check the key (LLM_IMAGE_API_KEY or"
+        " LLM_API_KEY) and its access to the model, then make the slide again.",
+        "zh": "图片服务商拒绝了 API 密钥。请检查密钥（LLM_IMAGE_API_KEY 或 LLM_API_KEY）"
+        "及其对该模型的权限，然后重新生成这一页。",
     },
     "content_blocked": {
         "en": "The image provider refused this content. Reword the slide, then make it again.",
@@ -35,16 +36,19 @@ _SLIDE_ERRORS: dict[SlideErrorCode, dict[Language, str]] = {
         "zh": "图片服务商返回的图片已损坏。请重新生成这一页。",
     },
     "bad_request": {
-        "en": "The image provider does not take this request. Check the model and the settings.",
-        "zh": "图片服务商不接受这个请求。请检查模型与设置。",
+        "en": "The image provider does not take this request."
+        " Check the slide's text, LLM_IMAGE_MODEL and LLM_IMAGE_API_BASE.",
+        "zh": "图片服务商不接受这个请求。"
+        "请检查这一页的文字、LLM_IMAGE_MODEL 与 LLM_IMAGE_API_BASE。",
     },
     "upstream_unavailable": {
         "en": "The image provider could not be reached or failed. Make the slide again later.",
         "zh": "图片服务商无法连接或出错。请稍后重新生成这一页。",
     },
     "timeout": {
-        "en": "The image provider did not deliver the picture in time. It may have been charged.",
-        "zh": "图片服务商没有在时限内给出图片，这次调用可能已经计费。",
+        "en": "The image provider did not deliver the picture in time."
+        " Make the slide again, or raise SLIDE_TIMEOUT_SECONDS.",
+        "zh": "图片服务商没有在时限内给出图片。请重新生成这一页，或调大 SLIDE_TIMEOUT_SECONDS。",
     },
     "batch_timeout": {
         "en": "The batch's time was up before this slide was made. Make it again.",
@@ -55,20 +59,23 @@ _SLIDE_ERRORS: dict[SlideErrorCode, dict[Language, str]] = {
         "zh": "服务中途停止，这一页没有完成。请重新生成。",
     },
     "cancelled": {
-        "en": "The batch was cancelled before this slide was made.",
-        "zh": "任务已取消，这一页没有生成。",
+        "en": "The batch was cancelled before this slide was made. Make it again if you want it.",
+        "zh": "任务已取消，这一页没有生成。如仍需要，请重新生成。",
     },
     "budget_exceeded": {
         "en": "The batch's budget is used up. Raise it, then make the slide again.",
         "zh": "这套幻灯片的预算已用完。请提高预算后重新生成这一页。",
     },
     "storage_full": {
-        "en": "There is no room to keep the picture. Free disk space, then make the slide again.",
-        "zh": "磁盘空间不足或不可写，图片无法保存。请清理磁盘后重新生成这一页。",
+        "en": "The picture cannot be kept. Free disk space or make IMAGE_OUTPUT_DIR writable,"
+        " then make the slide again.",
+        "zh": "图片无法保存。请清理磁盘或使 IMAGE_OUTPUT_DIR 可写，然后重新生成这一页。",
     },
     "blocked_url": {
-        "en": "The image provider gave an address that is not public https; it was not opened.",
-        "zh": "图片服务商给出的地址不是公网 https 地址，没有打开。",
+        "en": "The image provider gave an address that is not public https; it was not opened."
+        " Make the slide again; if it stays so, choose another model.",
+        "zh": "图片服务商给出的地址不是公网 https 地址，没有打开。"
+        "请重新生成；若仍如此，请换一个模型。",
     },
     "internal": {
         "en": "Something in this service failed; its log has the details. Make the slide again.",
@@ -77,9 +84,19 @@ _SLIDE_ERRORS: dict[SlideErrorCode, dict[Language, str]] = {
 }
 
 
-def slide_error_message(code: SlideErrorCode, detail: str, language: Language) -> str:
-    """What failed and what to do, with the provider's own words behind it."""
+_MAY_BE_CHARGED: dict[Language, str] = {
+    "en": " It may have been charged.",
+    "zh": "这次调用可能已经计费。",
+}
+
+
+def slide_error_message(
+    code: SlideErrorCode, detail: str, language: Language, *, possibly_billed: bool
+) -> str:
+    """What failed, what it may have cost, what to do, and the provider's own words behind it."""
     sentence = _SLIDE_ERRORS[code][language]
+    if possibly_billed:
+        sentence += _MAY_BE_CHARGED[language]
     if not detail:
         return sentence
     return f"{sentence} ({detail})" if language == "en" else f"{sentence}（{detail}）"

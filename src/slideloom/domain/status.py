@@ -130,7 +130,12 @@ def to_result(order: Slide, slide: SlideState, language: Language) -> SlideResul
         image_url=url,
         final_prompt=slide.final_prompt,
         status=slide.status,
-        error_message=slide_error_message(slide.error_code, slide.error_detail, language)
+        error_message=slide_error_message(
+            slide.error_code,
+            slide.error_detail,
+            language,
+            possibly_billed=slide.possibly_billed > 0,
+        )
         if slide.error_code is not None
         else None,
         generation_time=_rounded(slide.generation_time_s),

@@ -7,7 +7,7 @@ from slideloom.errors import CorruptPicture
 from slideloom.providers.lift import Lift, PictureEnd, PictureStart
 from slideloom.stores.base import Draft
 
-PIECE_BYTES = 112 * 1024
+PIECE_BYTES = 96 * 1024
 """How much is gathered for one write: the most that a picture on its way may cost. From 128 KiB on
 the allocator would map fresh pages for each buffer, which costs as much as the writing."""
 

@@ -43,6 +43,7 @@ class Tap(asyncio.BufferedProtocol):
         connection = response.connection
         # A short answer has come whole already: then there is no connection any more.
         self._transport = connection.transport if connection else None
+        self._is_open = False
         inner = connection.protocol if connection else None
         self._inner = asyncio.Protocol() if inner is None else inner
 
@@ -56,11 +57,13 @@ class Tap(asyncio.BufferedProtocol):
             self.is_over = True
         else:
             self._transport.set_protocol(self)
+            self._is_open = True
 
     def close(self) -> None:
-        """Give the transport back to aiohttp."""
-        if self._transport and self._transport.get_protocol() is self:
+        """Give the transport back to aiohttp; one that closes keeps us, to hear of its end."""
+        if self._is_open and self._transport and not self._transport.is_closing():
             self._transport.set_protocol(self._inner)
+        self._is_open = False
 
     def check(self) -> None:
         """Raise what broke the answer, if anything did.
@@ -77,7 +80,8 @@ class Tap(asyncio.BufferedProtocol):
         if self._transport is None or self.is_over or not self.has_room:
             return True
         self._wakeup = self._loop.create_future()
-        self._transport.resume_reading()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
         try:
             async with asyncio.timeout_at(self._last_byte_s + stall_s if self._is_begun else None):
                 await self._wakeup
@@ -106,6 +110,7 @@ class Tap(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BufferedProtocol`; a fault of ours comes this way too."""
+        self._transport = None
         self._inner.connection_lost(exc)
         if exc is not None and not isinstance(exc, OSError):
             self._fault = exc
@@ -134,8 +139,9 @@ class Tap(asyncio.BufferedProtocol):
             self._finish()
         if self._content.is_eof() or self._intake.is_done:
             self._finish()
-        elif not self.has_room and self._transport:
-            self._transport.pause_reading()
+        elif not self.has_room:
+            if self._transport and not self._transport.is_closing():
+                self._transport.pause_reading()
             self._wake()
 
     def _take(self, chunk: bytes) -> None:

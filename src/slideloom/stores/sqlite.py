@@ -196,7 +196,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection, FolderLock]:
     try:
         lock = FolderLock.take(path.parent)
     except OSError as error:
-        message = f"the batch store {path} cannot be opened: {error}"
+        message = f"DATA_DIR={path.parent} cannot be written: {error.strerror}"
         raise StoreUnusable(message) from error
     try:
         return _connect(path), lock

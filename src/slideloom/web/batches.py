@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from msgspec import Struct
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -23,6 +24,8 @@ from slideloom.web.problems import reader_language
 _BLANK_EVERY_S = 15.0
 """A blank this often keeps proxies that cut idle answers at 60 s waiting."""
 _POLL_AFTER_S = 2
+_POST_ONLY = ("generate", "status")
+"""No batch is called so, but people paste these addresses into a browser."""
 _LIST_LIMIT = 50
 _LIST_MOST = 200
 
@@ -92,7 +95,10 @@ async def status(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """How the batch named in the path is; 304 while nothing has happened since."""
-    timeline = await services(request).engine.get(request.path_params["batch_id"])
+    batch_id = request.path_params["batch_id"]
+    if batch_id in _POST_ONLY:
+        raise HTTPException(405, headers={"Allow": "POST"})
+    timeline = await services(request).engine.get(batch_id)
     language = reader_language(request)
     tag = f'W/"{timeline.state.seq}-{language}"'
     headers = {"ETag": tag, "Vary": "Accept-Language", "Cache-Control": "no-cache"}

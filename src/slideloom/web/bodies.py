@@ -1,5 +1,6 @@
 """Bodies in and out: JSON read with every limit, structs written."""
 
+import codecs
 import contextlib
 import re
 from typing import TypeVar
@@ -38,6 +39,8 @@ def parse_json(body: bytes, kind: type[_T]) -> _T:
         MalformedBody: not JSON, or deeper than the parser goes.
         InvalidRequest: JSON of another shape.
     """
+    if not body or body.startswith(codecs.BOM_UTF8):
+        raise MalformedBody("it begins with a byte-order mark" if body else "it is empty")
     try:
         # The whole text first: the parser does not look at the bytes of unknown keys.
         text = body.decode("utf-8")

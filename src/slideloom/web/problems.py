@@ -28,21 +28,49 @@ from slideloom.errors import (
 )
 from slideloom.web.endpoint import services
 
-_ZH_MESSAGES = (
-    (r"Expected `(.+?)`, got `(.+?)`", r"应为 `\1`，实际是 `\2`"),
-    (r"Expected `(.+?)` of length (.+)", r"`\1` 的长度应 \2"),
-    (r"Expected `(.+?)` matching regex (.+)", r"`\1` 应符合正则 \2"),
-    (r"Expected `(.+?)` (<=|>=) (.+)", r"`\1` 应 \2 \3"),
-    (r"Object missing required field `(.+?)`", r"缺少必填字段 `\1`"),
-    (r"Invalid enum value (.+)", r"不支持的取值 \1"),
-    (r"(Integer value|Number) out of range", "数值超出范围"),
-    (r"slides (\d+) and (\d+) have the same id", r"第 \1 页与第 \2 页的 id 相同"),
-    (r"not an aspect ratio like 16:9: (.+)", r"不是 16:9 这样的比例：\1"),
-    (r"(\w+) must be (\d+) to (\d+)", r"\1 应在 \2 到 \3 之间"),
-    (r"for that many slides the style may have (\d+) characters", r"这么多页时风格最多 \1 个字符"),
-    (r"not a cursor of ours", "不是有效的 cursor"),
+_MESSAGES = (
+    (r"Expected `(.+?)`, got `(.+?)`", r"\g<0>", r"应为 `\1`，实际是 `\2`"),
+    (r"Expected `array` of length >= 1", "must have at least one item", "至少要有一项"),
+    (r"Expected `array` of length <= (.+)", r"may have at most \1 items", r"最多 \1 项"),
+    (r"Expected `str` of length >= 1", "may not be empty", "不能为空"),
+    (r"Expected `str` of length <= (.+)", r"may have at most \1 characters", r"最多 \1 个字符"),
+    (r"Expected `int` (<=|>=) (.+)", r"must be \1 \2", r"应 \1 \2"),
+    (
+        r"Expected `str` matching regex .+|not an aspect ratio like 16:9: .+",
+        "must be a ratio like 16:9, one to four digits a side",
+        "应为 16:9 这样的比例，每边一到四位数字",
+    ),
+    (
+        r"Invalid enum value (.+)",
+        r"\1 is not one of cover, content, ending",
+        r"\1 不是 cover、content、ending 之一",
+    ),
+    (r"Object missing required field `(.+?)`", r"the field `\1` is missing", r"缺少必填字段 `\1`"),
+    (r"(Integer value|Number) out of range", "the number is out of range", "数值超出范围"),
+    (r"slides (\d+) and (\d+) have the same id", r"\g<0>", r"第 \1 页与第 \2 页的 id 相同"),
+    (
+        r"for that many slides the style may have (\d+) characters",
+        r"\g<0>",
+        r"这么多页时风格最多 \1 个字符",
+    ),
+    (r"(\w+) must be (\d+) to (\d+)", r"\g<0>", r"\1 应在 \2 到 \3 之间"),
+    (r"not a cursor of ours", r"\g<0>", "不是有效的 cursor"),
+    (r"Input data was truncated", "it ends too early", "内容不完整"),
+    (r"it is empty", r"\g<0>", "内容为空"),
+    (
+        r"it begins with a byte-order mark",
+        "it begins with a byte-order mark; send UTF-8 without one",
+        "开头有字节序标记，请发送不带 BOM 的 UTF-8",
+    ),
+    (r"nested too deep", r"\g<0>", "嵌套太深"),
+    (r"not UTF-8 at byte (\d+)", r"\g<0>", r"第 \1 字节不是 UTF-8"),
+    (
+        r"JSON is malformed: .*\(byte (\d+)\)",
+        r"it is malformed at byte \1",
+        r"第 \1 字节处格式有误",
+    ),
 )
-"""What the decoder and our own checks say, for Chinese readers."""
+"""What the decoder and our own checks say, in words; English, Chinese."""
 _STOPPING_RETRY_S = 5
 """A service that shuts down is usually back after about that long."""
 
@@ -83,8 +111,8 @@ _STATUS: dict[type[SlideloomError], int] = {
 }
 _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
     MalformedBody: {
-        "en": "The body is not valid JSON: {0.reason}.",
-        "zh": "请求体不是有效的 JSON：{0.reason}。",
+        "en": "The body is not valid JSON: {2}.",
+        "zh": "请求体不是有效的 JSON：{2}。",
     },
     InvalidRequest: {
         "en": "The request is not valid at {1}: {2}.",
@@ -184,7 +212,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         status,
         kind.code,
         _DETAILS[kind][language].format(error, place, _in_words(error, language)),
-        errors=(FieldProblem(loc, str(error)),) if kind is InvalidRequest else (),
+        errors=(FieldProblem(loc, _in_words(error, language)),) if kind is InvalidRequest else (),
         headers={"Retry-After": str(_STOPPING_RETRY_S)} if unavailable else None,
     )
 
@@ -202,7 +230,12 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
 
 def answer_slide_failure(request: Request, end: SlideFailed) -> Response:
     """The problem answer to a single slide that gave no picture."""
-    detail = slide_error_message(end.error_code, end.error_detail, reader_language(request))
+    detail = slide_error_message(
+        end.error_code,
+        end.error_detail,
+        reader_language(request),
+        possibly_billed=end.possibly_billed,
+    )
     headers = {}
     if end.error_code == "rate_limited":
         headers["Retry-After"] = str(math.ceil(end.retry_after_s or 1))
@@ -210,10 +243,10 @@ def answer_slide_failure(request: Request, end: SlideFailed) -> Response:
 
 
 def _in_words(error: Exception, language: Language) -> str:
-    if language == "zh":
-        for pattern, translation in _ZH_MESSAGES:
-            if (found := re.fullmatch(pattern, str(error))) is not None:
-                return found.expand(translation)
+    """What is wrong, for people: the decoder speaks of regexes and lengths."""
+    for pattern, english, chinese in _MESSAGES:
+        if (found := re.fullmatch(pattern, str(error))) is not None:
+            return found.expand(english if language == "en" else chinese)
     return str(error)
 
 
