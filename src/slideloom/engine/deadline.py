@@ -38,15 +38,13 @@ class Deadline:
         """From now on nothing new is begun; calls under way go on."""
         if not self._is_closed:
             self._is_closed, self._code = True, code
-        for timeout in self._waiting:
-            timeout.reschedule(monotonic_s())
+        _expire(self._waiting)
 
     def cut(self, code: SlideErrorCode) -> None:
         """End also the calls under way."""
         self.close(code)
         self._at_s = monotonic_s()
-        for timeout in self._calling:
-            timeout.reschedule(self._at_s)
+        _expire(self._calling)
 
     def check(self) -> None:
         """Raise `TimeUp` when nothing new may be begun."""
@@ -81,3 +79,9 @@ class Deadline:
             if not timeout.expired():
                 raise
             raise TimeUp(self._code) from error
+
+
+def _expire(timeouts: set[asyncio.Timeout]) -> None:
+    for timeout in timeouts:
+        if not timeout.expired():  # one that is just expiring cannot be moved
+            timeout.reschedule(monotonic_s())

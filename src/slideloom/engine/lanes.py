@@ -10,6 +10,8 @@ from slideloom.errors import ProviderError, RateLimited
 _MIN_PAUSE_S = 0.1
 """A pause shorter than this would only be the same rejection again."""
 
+_HINT_S = 0.5
+"""A shorter Retry-After is no hint: the lane backs off as if there were none."""
 _MAX_PAUSE_S = 900.0
 """A provider that says "tomorrow" is asked again after this: a rejection costs nothing."""
 
@@ -50,8 +52,9 @@ class Lane:
             if now_s >= self._open_at_s:  # a burst of rejections counts once
                 self._rejections += 1
             pause_s = error.retry_after_s
-            if pause_s is None:
-                pause_s = backoff_s(self._rejections, self._backoff_base_s, jitter)
+            if pause_s is None or pause_s < _HINT_S:
+                own_s = backoff_s(self._rejections, self._backoff_base_s, jitter)
+                pause_s = max(own_s, pause_s or 0.0)
             pause_s = min(max(pause_s, _MIN_PAUSE_S), _MAX_PAUSE_S)
             if now_s + pause_s > self._open_at_s:
                 self._open_at_s, self.paused_by = now_s + pause_s, error

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from itertools import chain, repeat
 
+import msgspec
+
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState
 from slideloom.domain.events import BatchFinished, BatchStarted, Event
@@ -52,6 +54,8 @@ class BatchRun:
         Raises:
             StoreError: this run has been fenced off.
         """
+        for event in events:
+            msgspec.json.encode(event)  # one that cannot be written fails its own caller alone
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((events, written))
         if self._writer is None or self._writer.done():

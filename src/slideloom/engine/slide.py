@@ -24,6 +24,8 @@ from slideloom.logs import Log
 from slideloom.providers.base import Drawn, Provider
 from slideloom.stores.base import Draft, ImageStore
 
+_FORBIDDEN = 403
+
 
 class SlideMaker:
     """Makes slides with one provider, over its lane, into one image store."""
@@ -73,7 +75,7 @@ class SlideMaker:
             except _NotAdmitted as refusal:
                 return job.to_failed(refusal.by.code, refusal.by.detail, error=refusal.by)
             except ProviderError as error:
-                billed = self._note(job.attempts[-1], error)
+                billed = self._note(job, error)
                 tally = tally.with_failure(error)
                 decision = decide_retry(
                     error,
@@ -166,9 +168,13 @@ class SlideMaker:
         entry.http_status, entry.request_id = drawn.http_status, drawn.request_id
         return drawn
 
-    def _note(self, entry: AttemptLog, error: ProviderError) -> bool:
+    def _note(self, job: SlideJob, error: ProviderError) -> bool:
         """Close a failed attempt, and tell the lane; whether it may be billed."""
-        self._lane.failed(error, now_s=monotonic_s(), jitter=random.random())  # noqa: S311 - as above
+        entry = job.attempts[-1]
+        # A model of the user's own choice that the key may not use says nothing about the key.
+        if not (job.order.model and error.http_status == _FORBIDDEN):
+            jitter = random.random()  # noqa: S311 - as above
+            self._lane.failed(error, now_s=monotonic_s(), jitter=jitter)
         possibly_billed = self._provider.bills and error.billed == "maybe"
         entry.close(error.code, error.detail, error=error, possibly_billed=possibly_billed)
         return possibly_billed

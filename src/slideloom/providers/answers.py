@@ -44,7 +44,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """A body that is no JSON, as a person would read it."""
-        title = _TITLE.search(self.text)
+        title = _TITLE.search(self.text[:4000])
         return " ".join((title[1] if title else _TAG.sub(" ", self.text[:4000])).split())
 
     @property

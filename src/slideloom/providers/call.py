@@ -1,5 +1,6 @@
 """One paid call, from the order to the picture in the draft: the same in every dialect."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 from urllib.parse import urljoin
@@ -10,7 +11,14 @@ from msgspec import Struct
 
 from slideloom.clock import wall_s
 from slideloom.domain.images import MAX_BYTES
-from slideloom.errors import AnswerLost, CorruptPicture, ProviderError, SettingsError
+from slideloom.errors import (
+    AnswerLost,
+    BlockedAddress,
+    CorruptPicture,
+    NoAnswerInTime,
+    ProviderError,
+    SettingsError,
+)
 from slideloom.providers.answers import Answer, Json, find_previews, read_answer
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.providers.download import Downloads
@@ -26,6 +34,11 @@ STALL_S = 30.0
 _FIRST_BAD_STATUS = 300
 _ERROR_BYTES = 2 * 1024 * 1024
 """An error that is longer is cut off."""
+_ERROR_BODY_S = 5.0
+"""How long the body of an error is waited for."""
+_MOST_COST_USD = 1e6
+_USAGE_BYTES = 10_000
+"""A usage object that is larger is left out of the records."""
 _MOST_MENDS = 5
 """How often a request is put into other words: each time the provider refused it, unbilled."""
 
@@ -98,9 +111,10 @@ class NetworkProvider:
         """See `Provider`."""
         model = order.model or self.model
         for _ in range(_MOST_MENDS):
+            await draft.rewind()
             ask = self._dialect.build(order, model)
             reply = await self._ask(ask, draft)
-            if reply.answer.is_good or not self._dialect.learn(ask, reply.answer):
+            if not self._dialect.learn(ask, reply.answer):
                 break
         return await self._settle(reply, model, draft)
 
@@ -118,8 +132,14 @@ class NetworkProvider:
                 is_good = response.status < _FIRST_BAD_STATUS
                 intake = PictureIntake(limit_bytes=MAX_BYTES if is_good else _ERROR_BYTES)
                 try:
-                    await pour(response, intake, draft, stall_s=self._stall_s)
+                    # An error is judged by its status: its body is not worth a wait.
+                    async with asyncio.timeout(None if is_good else _ERROR_BODY_S):
+                        await pour(response, intake, draft, stall_s=self._stall_s)
                 except (aiohttp.ClientError, OSError, CorruptPicture) as error:
+                    fault = error
+                except NoAnswerInTime as error:
+                    if is_good:
+                        raise
                     fault = error
                 status, headers = response.status, response.headers
         except ProviderError as error:
@@ -143,7 +163,11 @@ class NetworkProvider:
         if error:
             raise self._sharpen(error, reply) from reply.fault
         if address is not None:
-            await self._downloads.fetch(urljoin(self._base_url + "/", address), draft)
+            try:
+                await self._downloads.fetch(_join(self._base_url, address), draft)
+            except ProviderError as error:
+                error.detail = self._scrub(error.detail)
+                raise
         return self._describe(answer, model)
 
     def _sharpen(self, error: ProviderError, reply: _Reply) -> ProviderError:
@@ -173,7 +197,9 @@ class NetworkProvider:
 
     def _describe(self, answer: Answer, model: str) -> Drawn:
         usage = _last(answer, "usage", dict) or _last(answer, "usageMetadata", dict)
-        cost = usage.get("cost") if usage else None
+        if usage and len(msgspec.json.encode(usage)) > _USAGE_BYTES:
+            usage = {"cost": usage.get("cost")}
+        served = _last(answer, "model", str) or _last(answer, "modelVersion", str) or model
         prompts = (
             entry.get("revised_prompt")
             for item in answer.objects
@@ -181,12 +207,15 @@ class NetworkProvider:
         )
         return Drawn(
             provider=self.name,
-            model=_last(answer, "model", str) or _last(answer, "modelVersion", str) or model,
+            model=self._scrub(served)[:200],
             http_status=answer.status,
-            request_id=find_request_id(answer),
-            cost_usd=float(cost) if isinstance(cost, int | float) else None,
+            request_id=find_request_id(answer, clean=self._scrub),
+            cost_usd=_read_cost(usage.get("cost") if usage else None),
             usage=usage,
-            revised_prompt=next((p for p in prompts if isinstance(p, str) and p), None),
+            revised_prompt=next(
+                (self._scrub(prompt) for prompt in prompts if isinstance(prompt, str) and prompt),
+                None,
+            ),
         )
 
 
@@ -202,6 +231,21 @@ def read_base_url(text: str) -> str:
         message = f"not a provider's base address: {base[:100]!r}"
         raise SettingsError(message)
     return base
+
+
+def _join(base_url: str, address: str) -> str:
+    try:
+        return urljoin(base_url + "/", address)
+    except ValueError as error:
+        message = "not an address"
+        raise BlockedAddress(message) from error
+
+
+def _read_cost(told: object) -> float | None:
+    """Dollars; `None` for what can be no price."""
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    return float(told) if 0 <= told < _MOST_COST_USD else None
 
 
 def _entries(item: Json) -> list[Json]:

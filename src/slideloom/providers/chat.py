@@ -16,7 +16,7 @@ CHAT_PATH = "/chat/completions"
 _MAX_TOKENS = 4096
 """Without it OpenRouter reserves the model's window against the balance. Source: contracts 1.3."""
 _NO_ENDPOINT = 404
-_MARKDOWN_IMAGE = re.compile(r"!\[[^\]]*\]\(\s*(https?://[^\s)]+)")
+_MARKDOWN_IMAGE = re.compile(r"!\[[^\]]{0,200}\]\(\s*(https?://[^\s)]+)")
 
 
 class ChatDialect:
@@ -42,6 +42,8 @@ class ChatDialect:
 
     def learn(self, ask: Ask, answer: Answer) -> bool:
         """See `Dialect`: models that only draw refuse to be asked for text as well (F22)."""
+        if answer.is_good:
+            return False
         if self._unknown.learn(ask.model, ask.body, answer):
             return True
         complaint = find_complaint(answer, has_picture=False)

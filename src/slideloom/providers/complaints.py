@@ -111,8 +111,9 @@ def find_parameter(answer: Answer, names: Iterable[str]) -> str | None:
         complaint.error.get("param"),
         constraint.get("field") if isinstance(constraint, dict) else None,
         *(
-            ".".join(map(str, d.get("loc", ())[1:]))
+            ".".join(map(str, loc[1:]))
             for d in list_dicts(complaint.error.get("detail"))
+            if isinstance(loc := d.get("loc"), list)
         ),
         *_QUOTED.findall(complaint.message),
     )

@@ -154,8 +154,11 @@ class Downloads:
             if _is_refusal(error):
                 raise BlockedAddress(str(error.os_error)) from error
             raise _Missed(f"{type(error).__name__}: {error}") from error
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, UnicodeError) as error:
             raise BlockedAddress("not a plain address") from error
+        except aiohttp.ClientResponseError as error:
+            # Its words hold the address, which may be signed.
+            raise _Missed(f"HTTP {error.status} at the picture's address") from error
         except (aiohttp.ClientError, TimeoutError, NotAPicture) as error:
             raise _Missed(f"{type(error).__name__}: {error}") from error
         except (CorruptPicture, NoAnswerInTime) as error:

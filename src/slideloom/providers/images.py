@@ -29,6 +29,7 @@ class ImagesDialect:
         """Take the provider's base, and its path unless that is to be guessed and found out."""
         host = _host(base_url)
         guess = OPENROUTER_PATH if host.endswith("openrouter.ai") else OPENAI_PATH
+        self._guess = guess
         self._path = "/" + path.strip("/") if path else guess
         self._may_switch = not path
         self._wants_format = not host.endswith(_PICTURES_ONLY_HOSTS)
@@ -49,6 +50,9 @@ class ImagesDialect:
 
     def learn(self, ask: Ask, answer: Answer) -> bool:
         """See `Dialect`: a parameter is left out, or the other path tried, once (F23, F24)."""
+        if answer.is_good:
+            self._path, self._may_switch = ask.path, False  # what answers is remembered
+            return False
         if self._unknown.learn(ask.model, ask.body, answer):
             return True
         if answer.status not in _NO_SUCH_PATH or not _is_about_path(answer):
@@ -57,9 +61,8 @@ class ImagesDialect:
             return True  # another slide has found out meanwhile
         if not self._may_switch:
             return False
-        self._may_switch = False
         self._path = _OTHER_PATH[self._path]
-        return True
+        return self._path != self._guess  # back at the guess: neither path is there
 
     def find_addresses(self, item: Json) -> Iterator[str]:
         """See `Dialect`."""
@@ -109,4 +112,6 @@ def _is_about_path(answer: Answer) -> bool:
     complaint = find_complaint(answer, has_picture=False)
     if complaint is None:
         return True
-    return not complaint.error.get("metadata") and "model" not in complaint.message.lower()
+    words = complaint.message.lower()
+    is_about_model = "model" in words or "endpoints" in words
+    return not complaint.error.get("metadata") and not is_about_model

@@ -194,7 +194,7 @@ def judge(
         clean(detail),
         http_status=answer.status,
         provider_code=clean(code) if code else None,
-        request_id=find_request_id(answer),
+        request_id=find_request_id(answer, clean=clean),
         retry_after_s=retry_after_s,
     )
 
@@ -223,13 +223,14 @@ def _by_flag(status: int | None, *, is_retryable: bool) -> _ErrorClass:
     return _STATUSES[429] if status == 429 else UpstreamDown  # noqa: PLR2004 - HTTP
 
 
-def find_request_id(answer: Answer) -> str | None:
+def find_request_id(answer: Answer, *, clean: Callable[[str], str] = str) -> str | None:
     """The provider's own name for the call."""
-    for name in _REQUEST_ID_HEADERS:
-        if value := answer.headers.get(name):
-            return value[:_PROSE_CHARS]
-    ids = (item.get(key) for item in answer.objects for key in ("id", "request_id", "responseId"))
-    return next((value[:_PROSE_CHARS] for value in ids if value and isinstance(value, str)), None)
+    told = [
+        *(answer.headers.get(name) for name in _REQUEST_ID_HEADERS),
+        *(item.get(key) for item in answer.objects for key in ("id", "request_id", "responseId")),
+    ]
+    found = next((value for value in told if value and isinstance(value, str)), None)
+    return clean(found)[:_PROSE_CHARS] if found else None
 
 
 def list_messages(item: Json) -> Iterator[Json]:

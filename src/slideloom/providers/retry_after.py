@@ -9,9 +9,12 @@ from slideloom.providers.answers import Answer, Json
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _IN_WORDS = re.compile(
-    r"(?:try again|retry|reset\w*)\D{0,20}?\b(?:in|after)\s+~?(\d+(?:\.\d+)?)\s*(ms|s|m|h)?",
+    r"(?:try again|retry|reset\w{0,10})\D{0,20}?\b(?:in|after)\s+"
+    r"~?([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)?",
     re.IGNORECASE,
 )
+_WORDS_CHARS = 500
+"""How much of a message is read: a hostile one must not hold up the loop."""
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _EPOCH_MS = 1e11
 """Larger numbers are milliseconds since 1970; the year 5138 in seconds."""
@@ -104,7 +107,7 @@ def _from_details(error: Json) -> float | None:
 
 
 def _from_words(message: str) -> float | None:
-    found = _IN_WORDS.search(message)
+    found = _IN_WORDS.search(message[:_WORDS_CHARS])
     return float(found[1]) * _UNITS_S[(found[2] or "s").lower()] if found else None
 
 

@@ -21,8 +21,9 @@ class Scrubber:
         self._longest = max(map(len, self._parts), default=0)
 
     def __call__(self, text: str) -> str:
-        """`text` on one line, without keys, cut to 500 characters."""
-        line = _CONTROL.sub(" ", _LIKE_A_KEY.sub(_HIDDEN, self._hide(text[: 8 * DETAIL_CHARS])))
+        """`text` on one line, cut to 500 characters, without keys and bytes that are no text."""
+        text = text[: 8 * DETAIL_CHARS].encode("utf-8", "replace").decode("utf-8")
+        line = _CONTROL.sub(" ", _LIKE_A_KEY.sub(_HIDDEN, self._hide(text)))
         return line.strip()[:DETAIL_CHARS]
 
     def _hide(self, text: str) -> str:

@@ -52,7 +52,7 @@ class Tap(asyncio.BufferedProtocol):
         self._drain()
         if self.is_over:
             return
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             self._fault = aiohttp.ClientPayloadError("the connection is gone")
             self.is_over = True
         else:
@@ -156,8 +156,8 @@ class Tap(asyncio.BufferedProtocol):
 
     def _finish(self) -> None:
         self.is_over = True
-        self.close()
         self._wake()
+        self.close()
 
     def _wake(self) -> None:
         if self._wakeup and not self._wakeup.done():

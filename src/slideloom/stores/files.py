@@ -160,7 +160,7 @@ class FileDraft:
             return
         # What cannot be closed or removed is swept at the next start.
         with contextlib.suppress(StorageFull):
-            await self._store.run(_remove, self._file, self._path)
+            await asyncio.shield(self._store.run(_remove, self._file, self._path))
 
 
 def _remove(file: BufferedWriter, path: Path) -> None:
