@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s
 from slideloom.domain.batch import BatchState, fold
@@ -69,6 +70,19 @@ async def test_unforeseen_error_in_one_slide_is_internal_and_logged_with_its_tra
         state = await finish(shop, 2, max_workers=1)
     assert [s.error_code for s in state.slides] == ["internal", None]
     assert isinstance(shop.log.of("slide_crashed")[0]["exc_info"], ZeroDivisionError)
+
+
+async def test_providers_word_that_is_no_text_fails_its_own_slide_alone() -> None:
+    class Odd(ScriptedProvider):
+        async def draw(self, order: DrawOrder, draft: Draft) -> Drawn:
+            drawn = await super().draw(order, draft)
+            odd = "caf\udce9" if order.slide.page_num == 2 else "cafe"
+            return replace(drawn, request_id=odd)
+
+    async with Workshop(Odd()) as shop:
+        state = await finish(shop, 4)
+    assert [s.error_code for s in state.slides] == [None, "internal", None, None]
+    assert state.slides[1].possibly_billed == 1
 
 
 async def test_attempt_is_written_down_before_the_call() -> None:

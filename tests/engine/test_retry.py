@@ -114,6 +114,24 @@ async def test_refused_key_ends_the_rest_of_the_batch_without_calls(
     assert len(provider.calls) == 4
 
 
+async def test_model_of_the_users_choice_that_is_forbidden_stops_no_other_batch() -> None:
+    provider = ScriptedProvider(AuthFailed("not for you", http_status=403))
+    async with Workshop(provider) as shop:
+        odd = await shop.engine.submit(order(1, model="forbidden"))
+        other = await shop.engine.submit(order(4, max_workers=1))
+        await other.wait_finished(timeout_s=60)
+    assert odd.state.slides[0].error_code == "auth_failed"
+    assert other.state.count("done") == 4
+
+
+async def test_retry_after_of_nothing_still_backs_off() -> None:
+    provider = ScriptedProvider(*[RateLimited(retry_after_s=0) for _ in range(2000)], seconds=0.1)
+    async with Workshop(provider) as shop:
+        await shop.engine.submit(order(10, max_workers=10))
+        await asyncio.sleep(60)
+        assert len(provider.calls) < 200
+
+
 async def test_zero_further_calls_after_no_image_is_obeyed() -> None:
     provider = ScriptedProvider(NoImage())
     async with Workshop(provider, policy={"retry_no_image": 0}) as shop:

@@ -1,14 +1,23 @@
-"""Downloads by address: only from the Internet, without a key, tried again."""
+"""Connections: downloads only from the Internet, and answers over TLS."""
 
+import asyncio
+import shutil
 import socket
+import ssl
+import subprocess
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
+import aiohttp
 import pytest
 
-from slideloom.errors import BlockedAddress, DownloadFailed
+from slideloom.errors import AnswerLost, BlockedAddress, DownloadFailed
+from slideloom.providers.chat import open_chat
 from slideloom.providers.download import Downloads, Guard, is_public
-from tests.providers.conftest import TRUSTING, Open, draw
+from tests.providers.conftest import KEY, TRUSTING, Open, draw
 from tests.support.parts import MemoryDraft, MemoryImageStore
-from tests.support.upstream import Upstream
+from tests.support.upstream import Plan, Upstream
 
 PRIVATE = (
     "127.0.0.1",
@@ -137,3 +146,36 @@ async def test_picture_that_cannot_be_had_is_given_up(
         await draw(open_provider(), f"[[fault:{fault}]] page")
     assert len(upstream.bill.calls) == 1
     assert len(upstream.bill.downloads) >= 4
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's certificate that, for this test, clients trust."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", "key.pem", "-out", "cert.pem")
+    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    monkeypatch.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, ssl=trusting))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+async def test_encrypted_answers_come_through_in_every_framing(
+    framing: Literal["length", "chunked", "close"], tls: ssl.SSLContext
+) -> None:
+    plan = Plan(image_bytes=2_000_000, framing=framing)
+    async with Upstream(plan, tls=tls) as upstream:
+        provider = open_chat(base_url=upstream.base_url, key=KEY, model="m")
+        drawn = await asyncio.gather(*(draw(provider, f"page {number}") for number in range(5)))
+        drawn += [await draw(provider, "[[fault:F30_stream_unasked]] page")]
+        for _, draft in drawn:
+            await draft.inspect()
+        for fault in ("F13_cut_length", "F13_cut_reset", "F13_cut_chunked"):
+            with pytest.raises(AnswerLost):
+                await draw(provider, f"[[fault:{fault}]] page")
+        await provider.close()

@@ -131,7 +131,13 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
 
 async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Log) -> None:
     end = await maker.make(job, log=log)
-    await run.record(end)
+    try:
+        await run.record(end)
+    except UnicodeEncodeError as error:  # a provider's word that is no text: brothers go on
+        log.error("slide_end_not_writable", batch_id=run.batch_id, exc_info=error)
+        billed = run.state.slides[job.place].in_flight_bills
+        end = job.to_failed("internal", type(error).__name__, possibly_billed=billed)
+        await run.record(end)
     log_slide_end(
         log,
         session_id=run.state.order.session_id,
