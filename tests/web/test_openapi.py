@@ -64,7 +64,7 @@ async def test_page_is_told_the_prefix(provider: ScriptedProvider, tmp_path: Pat
 async def test_viewer_and_page_come_with_their_content_security_policy(service: Running) -> None:
     for path in ("/", "/api/docs"):
         async with service.client.get(service.url + path) as answer:
-            assert answer.status == 200
+            assert (answer.status, bool(await answer.read())) == (200, True)
             policy = answer.headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy
             assert "unsafe-eval" not in policy
