@@ -20,12 +20,13 @@ from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
 from slideloom.domain.images import PictureFacts, inspect_picture
 from slideloom.errors import StorageFull
+from slideloom.stores.gather import GatheringExecutor
 from slideloom.stores.lock import FolderLock
 
 _PART_PREFIX = ".part-"
 """Of temporary names; hidden, so never served."""
-_WRITERS = 16
-"""Threads that write pictures: enough that a slow sync holds up no other picture."""
+_THREADS = 16
+"""Threads that open, sync and rename: enough that a slow sync holds up no other picture."""
 _MB = 1024 * 1024
 
 _T = TypeVar("_T")
@@ -38,7 +39,8 @@ class FileImageStore:
         self._folder = folder
         self._min_free_bytes = min_free_mb * _MB
         self._lock: FolderLock | None = None
-        self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="images")
+        self._writer = GatheringExecutor()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="images")
 
     @classmethod
     async def open(cls, folder: Path, *, min_free_mb: int) -> Self:
@@ -55,6 +57,7 @@ class FileImageStore:
     async def close(self) -> None:
         """Let go of the threads."""
         self._threads.shutdown(wait=False)
+        self._writer.shutdown(wait=False)
         if self._lock is not None:
             self._lock.release()
 
@@ -71,7 +74,7 @@ class FileImageStore:
         except asyncio.CancelledError:
             opening.add_done_callback(self._abandon)
             raise
-        return FileDraft(self, path, file, wrap(file, executor=self._threads))
+        return FileDraft(self, path, file, wrap(file, executor=self._writer))
 
     def _abandon(self, opening: asyncio.Task[BufferedWriter]) -> None:
         """Remove a draft that was still being opened when its slide was cut off."""
