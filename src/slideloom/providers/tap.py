@@ -44,6 +44,7 @@ class Tap(asyncio.BufferedProtocol):
         # A short answer has come whole already: then there is no connection any more.
         self._transport = connection.transport if connection else None
         self._is_open = False
+        """Whether the transport speaks to this tap."""
         inner = connection.protocol if connection else None
         self._inner = asyncio.Protocol() if inner is None else inner
 
