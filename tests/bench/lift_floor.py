@@ -111,8 +111,10 @@ async def _open(client: str, base_url: str) -> AsyncIterator[Callable[..., Await
             fetch_all = floor.fetch_all if client == "floor" else baseline.fetch_all
             yield lambda count, **options: fetch_all(base_url, count, folder, **options)
             return
-        facts = {"base_url": base_url, "key": "bench", "model": "m"}
-        provider = open_chat(**facts) if client == "chat" else open_images(path="/images", **facts)
+        if client == "chat":
+            provider = open_chat(base_url=base_url, key="bench", model="m")
+        else:
+            provider = open_images(base_url=base_url, key="bench", model="m", path="/images")
         images = await FileImageStore.open(folder, min_free_mb=0)
         yield lambda count, **options: draw_all(provider, images, count, **options)
         await provider.close()
