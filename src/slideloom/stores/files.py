@@ -10,7 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from io import BufferedWriter
 from pathlib import Path
 from typing import Self, TypeVar
@@ -26,7 +26,7 @@ from slideloom.stores.lock import FolderLock
 _PART_PREFIX = ".part-"
 """Of temporary names; hidden, so never served."""
 _THREADS = 16
-"""Threads that open, sync and rename: enough that a slow sync holds up no other picture."""
+"""Threads that sync and rename: enough that a slow sync holds up no other picture."""
 _MB = 1024 * 1024
 
 _T = TypeVar("_T")
@@ -83,9 +83,16 @@ class FileImageStore:
             self._threads.submit(_remove, file, Path(file.name))
 
     async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
-        """Do blocking `work` on the store's threads; an `OSError` becomes `StorageFull`."""
+        """Do short blocking `work` on the writing thread; an `OSError` becomes `StorageFull`."""
+        return await self._run_on(self._writer, work, *arguments)
+
+    async def sync(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """The same for work that waits for the disk, beside the writing."""
+        return await self._run_on(self._threads, work, *arguments)
+
+    async def _run_on(self, executor: Executor, work: Callable[..., _T], *arguments: object) -> _T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
         except OSError as error:
             raise _storage_full(error) from error
 
@@ -153,7 +160,7 @@ class FileDraft:
             raise RuntimeError(message)
         page = "" if page_num is None else f"{page_num:03d}_"
         name = f"slide_{page}{uuid.uuid4().hex}.{self._facts.type}"
-        await self._store.run(_publish, self._file, self._path, self._path.with_name(name))
+        await self._store.sync(_publish, self._file, self._path, self._path.with_name(name))
         self._kept = True
         return name
 
