@@ -110,12 +110,14 @@ async def test_every_fault_ends_in_its_code_after_its_number_of_calls(
     scenario: str, tmp_path: Path
 ) -> None:
     faults = [fault for fault in FAULTS.values() if fault.scenario == scenario]
+    cases = [(fault, shape) for fault in faults for shape in fault.shapes if shape in SHAPES]
     found = await asyncio.gather(
-        *(
-            find_deviation(fault, shape, tmp_path / shape / fault.name)
-            for fault in faults
-            for shape in fault.shapes
-            if shape in SHAPES
-        )
+        *(find_deviation(fault, shape, tmp_path / shape / fault.name) for fault, shape in cases)
     )
-    assert [deviation for deviation in found if deviation] == []
+    # All at once, the short time limits here may be missed on a busy machine: look again, alone.
+    again = [case for case, deviation in zip(cases, found, strict=True) if deviation]
+    deviations = [
+        await find_deviation(fault, shape, tmp_path / "again" / shape / fault.name)
+        for fault, shape in again
+    ]
+    assert [deviation for deviation in deviations if deviation] == []
