@@ -111,11 +111,11 @@ class NetworkProvider:
         """See `Provider`."""
         model = order.model or self.model
         for _ in range(_MOST_MENDS):
-            await draft.rewind()
             ask = self._dialect.build(order, model)
             reply = await self._ask(ask, draft)
             if not self._dialect.learn(ask, reply.answer):
                 break
+            await draft.rewind()
         return await self._settle(reply, model, draft)
 
     async def close(self) -> None:

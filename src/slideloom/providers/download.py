@@ -102,6 +102,10 @@ class FileIntake:
             raise CorruptPicture(message)
         self.spool.put(chunk)
 
+    def take_raw(self, buffer: bytearray, size: int) -> bool:  # noqa: ARG002 - the protocol's
+        """See `Intake`: nothing to gain here."""
+        return False
+
 
 class Downloads:
     """Fetches pictures by address, without any key; made on the running loop."""

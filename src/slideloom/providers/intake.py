@@ -8,8 +8,8 @@ from slideloom.providers.lift import Lift, PictureEnd, PictureStart
 from slideloom.stores.base import Draft
 
 PIECE_BYTES = 96 * 1024
-"""How much is gathered for one write: the most that a picture on its way may cost. From 128 KiB on
-the allocator would map fresh pages for each buffer, which costs as much as the writing."""
+"""How much is gathered for one write. From 128 KiB on the allocator would map fresh pages for each
+buffer, which costs as much as the writing."""
 
 
 class Spool:
@@ -43,7 +43,7 @@ class Spool:
         self._is_outdated = self._is_begun
 
     async def flush(self, draft: Draft) -> None:
-        """Write what has been put."""
+        """Write what has been put; nothing may be put meanwhile."""
         if self._is_outdated:
             await draft.rewind()
             self._is_outdated = self._is_begun = False
@@ -60,6 +60,10 @@ class Intake(Protocol):
 
     def take(self, chunk: bytes) -> None:
         """Take the next bytes."""
+        ...
+
+    def take_raw(self, buffer: bytearray, size: int) -> bool:
+        """Take the first `size` bytes of `buffer` if that needs no copy; else nothing is taken."""
         ...
 
     @property
@@ -99,10 +103,7 @@ class PictureIntake:
         Raises:
             CorruptPicture: the answer is larger than any picture.
         """
-        self._limit_bytes -= len(chunk)
-        if self._limit_bytes < 0:
-            message = f"the answer is over {MAX_BYTES} bytes"
-            raise CorruptPicture(message)
+        self._count(len(chunk))
         self.is_blank = self.is_blank and chunk.isspace()
         for event in self.lift.feed(chunk):
             match event:
@@ -115,6 +116,17 @@ class PictureIntake:
                     self.spool.put(piece)
                 case _:
                     pass  # of a preview
+
+    def take_raw(self, buffer: bytearray, size: int) -> bool:
+        """See `Intake`; raises as `take`."""
+        pieces = self.lift.skim(buffer, size)
+        if pieces is None:
+            return False
+        self._count(size)
+        if not self._is_skipping:
+            for piece in pieces:
+                self.spool.put(piece)
+        return True
 
     @property
     def is_idle(self) -> bool:
@@ -135,6 +147,12 @@ class PictureIntake:
     def is_broken(self) -> bool:
         """Whether the picture's base64 is none."""
         return self.held is not None and self._is_ended and self._is_broken
+
+    def _count(self, size: int) -> None:
+        self._limit_bytes -= size
+        if self._limit_bytes < 0:
+            message = f"the answer is over {MAX_BYTES} bytes"
+            raise CorruptPicture(message)
 
     def _start(self, index: int, *, is_draft: bool) -> None:
         self._is_skipping = is_draft

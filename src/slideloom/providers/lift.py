@@ -118,6 +118,16 @@ class Lift:
         events, self._events = self._events, []
         return events
 
+    def skim(self, buffer: bytearray, size: int) -> list[bytes] | None:
+        """`feed`, without a copy, for bytes that are a picture's middle and nothing else.
+
+        Else `None`, and nothing is taken.
+        """
+        is_middle = self._mode is _Mode.STRING and self._is_announced and not self._held
+        if not is_middle or buffer.find(_QUOTE, 0, size) >= 0:
+            return None
+        return self._base64.decode(memoryview(buffer)[:size])
+
     def finish(self) -> bytes:
         """Everything but the pictures, once the last byte is in."""
         if not self.is_in_picture:
