@@ -101,7 +101,7 @@ async def started_service(folder: Path, **settings: object) -> AsyncIterator[Ser
             connector=aiohttp.TCPConnector(limit=0),
         ) as client:
             service = Service(found[0], process.pid, client)
-            await service._generate(slides=5, workers=5)
+            await service._generate(slides=20, workers=20)
             yield service
     finally:
         process.terminate()

@@ -201,3 +201,18 @@ def test_any_chunking_of_any_document_gives_what_reading_it_whole_gives(
     pictures, skeleton = lift(document, *cuts)
     assert pictures == [(one, True, False) for one in raw]
     assert json.loads(skeleton) == marked
+
+
+def test_only_a_pictures_plain_middle_is_skimmed() -> None:
+    encoded = base64.b64encode(PNG)
+    lifter = Lift()
+    assert lifter.skim(bytearray(encoded), len(encoded)) is None, "before the picture"
+    lifted = lifter.feed(b'{"b64_json":"' + encoded[:150])
+    middle = bytearray(encoded[150:300] + b"old bytes")
+    skimmed = lifter.skim(middle, 150)
+    assert skimmed
+    for other in (b'AAAA"', b"AA\\/A", b"AA=="):
+        assert lifter.skim(bytearray(other), len(other)) is None, "an end, an escape, padding"
+    lifted += [*skimmed, *lifter.feed(encoded[300:] + b'"}')]
+    assert b"".join(piece for piece in lifted if isinstance(piece, bytes)) == PNG
+    assert lifter.finish() == b'{"b64_json":"lifted:0"}'

@@ -77,10 +77,8 @@ async def test_draft_cut_off_while_it_is_opened_leaves_nothing(
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    await asyncio.sleep(0.1)
-    store._threads.shutdown(wait=True)
-    assert list(folder.glob(".part-*")) == []
     await store.close()
+    assert list(folder.glob(".part-*")) == []
 
 
 async def test_rewound_draft_holds_only_what_came_after(folder: Path) -> None:

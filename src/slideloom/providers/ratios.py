@@ -28,6 +28,7 @@ _EXACTNESS = 100
 """How much a deviation of the ratio weighs against one of the pixel count."""
 
 
+@lru_cache
 def name_ratio(ratio: Ratio) -> str:
     """The nearest ratio that has a name."""
     return min(NAMED_RATIOS, key=lambda name: _distance(_value(name), ratio.width / ratio.height))

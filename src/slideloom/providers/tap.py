@@ -27,9 +27,7 @@ class Tap(asyncio.BufferedProtocol):
     _shared = bytearray(_READ_BYTES)
     """One for all connections: a loop fills and empties it in one callback."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, intake: Intake, *, stall_s: float
-    ) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, intake: Intake, *, stall_s: float) -> None:
         self._content = response.content
         self._intake = intake
         self._loop = asyncio.get_running_loop()

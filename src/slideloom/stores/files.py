@@ -41,6 +41,7 @@ class FileImageStore:
         self._lock: FolderLock | None = None
         self._writer = GatheringExecutor()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="images")
+        self._sweeps: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, folder: Path, *, min_free_mb: int) -> Self:
@@ -55,7 +56,8 @@ class FileImageStore:
         return store
 
     async def close(self) -> None:
-        """Let go of the threads."""
+        """Remove the drafts that nobody waits for, let go of the threads."""
+        await asyncio.gather(*self._sweeps)
         self._threads.shutdown(wait=False)
         self._writer.shutdown(wait=False)
         if self._lock is not None:
@@ -68,19 +70,24 @@ class FileImageStore:
     async def open_draft(self) -> "FileDraft":
         """See `ImageStore`."""
         path = self._folder / f"{_PART_PREFIX}{uuid.uuid4().hex}"
-        opening = asyncio.create_task(self.run(self._open_part, path), name="open a draft")
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(self._writer, self._open_part, path)
         try:
             file = await asyncio.shield(opening)
+        except OSError as error:
+            raise _storage_full(error) from error
         except asyncio.CancelledError:
-            opening.add_done_callback(self._abandon)
+            sweep = asyncio.create_task(self._abandon(opening), name="abandon a draft")
+            self._sweeps.add(sweep)
+            sweep.add_done_callback(self._sweeps.discard)
             raise
         return FileDraft(self, path, file, wrap(file, executor=self._writer))
 
-    def _abandon(self, opening: asyncio.Task[BufferedWriter]) -> None:
+    async def _abandon(self, opening: asyncio.Future[BufferedWriter]) -> None:
         """Remove a draft that was still being opened when its slide was cut off."""
-        if not opening.cancelled() and opening.exception() is None:
-            file = opening.result()
-            self._threads.submit(_remove, file, Path(file.name))
+        with contextlib.suppress(OSError, StorageFull):  # swept at the next start
+            file = await opening
+            await self.run(_remove, file, Path(file.name))
 
     async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Do short blocking `work` on the writing thread; an `OSError` becomes `StorageFull`."""
