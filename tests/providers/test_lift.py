@@ -211,8 +211,8 @@ def test_only_a_pictures_plain_middle_is_skimmed() -> None:
     middle = bytearray(encoded[150:300] + b"old bytes")
     skimmed = lifter.skim(middle, 150)
     assert skimmed
-    for other in (b'AAAA"', b"AA\\/A", b"AA=="):
-        assert lifter.skim(bytearray(other), len(other)) is None, "an end, an escape, padding"
+    for other in (b'AAAA"', b"AA\\/A"):
+        assert lifter.skim(bytearray(other), len(other)) is None, "an end, an escape"
     lifted += [*skimmed, *lifter.feed(encoded[300:] + b'"}')]
     assert b"".join(piece for piece in lifted if isinstance(piece, bytes)) == PNG
     assert lifter.finish() == b'{"b64_json":"lifted:0"}'
