@@ -136,7 +136,7 @@ class ProviderError(SlideloomError):
     stops_lane: ClassVar[bool] = False
     """Whether no other call with the same key can succeed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one answer's facts, all named
         self,
         detail: str = "",
         *,
@@ -144,14 +144,22 @@ class ProviderError(SlideloomError):
         provider_code: str | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
+        cost_usd: float | None = None,
+        is_capacity: bool = False,
     ) -> None:
-        """Take the provider's own words (`detail`, without keys) and its facts."""
+        """Take the provider's own words (`detail`, without keys) and its facts.
+
+        `cost_usd` is what the provider says it charged all the same; `is_capacity`, that
+        the model has no room for anybody now, which another model may have.
+        """
         super().__init__(detail)
         self.detail = detail
         self.http_status = http_status
         self.provider_code = provider_code
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        self.cost_usd = cost_usd
+        self.is_capacity = is_capacity
 
 
 class TransientError(ProviderError):

@@ -148,6 +148,9 @@ class ScriptedProvider:
         await draft.write(picture() if act is None else act)
         return Drawn(provider=self.name, model=self.model, cost_usd=0.04, request_id="r-1")
 
+    async def check(self) -> str:
+        return "all is well"
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -9,6 +9,15 @@ from slideloom.domain.slide import Slide
 from slideloom.stores.base import Draft
 
 
+class Reference(Struct, frozen=True, kw_only=True):
+    """A picture whose style the new one shall have."""
+
+    media_type: str
+    """The true one, as `image/jpeg`."""
+    body: bytes
+    """A few hundred KiB at most: it is sent with every call."""
+
+
 class DrawOrder(Struct, frozen=True, kw_only=True):
     """One picture, ordered."""
 
@@ -20,6 +29,7 @@ class DrawOrder(Struct, frozen=True, kw_only=True):
     slide: Slide
     """What the embedded renderer typesets."""
     style_prompt: str
+    reference: Reference | None = None
 
 
 class Drawn(Struct, frozen=True, kw_only=True):
@@ -55,6 +65,14 @@ class Provider(Protocol):
         Raises:
             ProviderError: no picture; its class says what may be done.
             StorageFull: the disk did not take it.
+        """
+        ...
+
+    async def check(self) -> str:
+        """Ask the provider something that costs nothing; what it said, in a sentence.
+
+        Raises:
+            ProviderError: it would not serve: no connection, the key refused, no credit.
         """
         ...
 

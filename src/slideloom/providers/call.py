@@ -56,6 +56,10 @@ class Dialect(Protocol):
 
     name: str
 
+    def authorize(self, key: str) -> dict[str, str]:
+        """The headers that show the key."""
+        ...
+
     def build(self, order: DrawOrder, model: str) -> Ask:
         """Word a request, with all that was learned from earlier refusals."""
         ...
@@ -104,7 +108,7 @@ class NetworkProvider:
         self._base_url = read_base_url(base_url)
         self._stall_s = stall_s
         self._scrub = Scrubber(key)
-        self._line = ProviderLine(key)
+        self._line = ProviderLine(dialect.authorize(key))
         self._downloads = downloads or Downloads(stall_s=stall_s)
 
     async def draw(self, order: DrawOrder, draft: Draft) -> Drawn:
@@ -117,6 +121,10 @@ class NetworkProvider:
                 break
             await draft.rewind()
         return await self._settle(reply, model, draft)
+
+    async def check(self) -> str:
+        """See `Provider`."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         """See `Provider`."""
@@ -217,6 +225,11 @@ class NetworkProvider:
                 None,
             ),
         )
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header that most providers want to see the key in."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 def read_base_url(text: str) -> str:

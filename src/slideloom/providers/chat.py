@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from slideloom.providers.answers import Answer, Json
 from slideloom.providers.base import DrawOrder
-from slideloom.providers.call import Ask, NetworkProvider
+from slideloom.providers.call import Ask, NetworkProvider, bearer
 from slideloom.providers.complaints import find_complaint, list_dicts
 from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
@@ -27,6 +27,10 @@ class ChatDialect:
     def __init__(self) -> None:
         self._unknown = UnknownWords(("max_tokens", "modalities", "image_config"))
         self._image_only: set[str] = set()
+
+    def authorize(self, key: str) -> dict[str, str]:
+        """See `Dialect`."""
+        return bearer(key)
 
     def build(self, order: DrawOrder, model: str) -> Ask:
         """See `Dialect`."""

@@ -60,10 +60,11 @@ class ProviderLine:
     earlier answer, so that a slide gets another one's picture.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """Take the headers that show the key."""
         self._session = open_session(
             aiohttp.TCPConnector(limit=0, socket_factory=make_socket, force_close=True),
-            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+            headers={**headers, "Accept": "application/json"},
         )
 
     @asynccontextmanager

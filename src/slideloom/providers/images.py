@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from slideloom.providers.answers import Answer, Json
 from slideloom.providers.base import DrawOrder
-from slideloom.providers.call import Ask, NetworkProvider, read_base_url
+from slideloom.providers.call import Ask, NetworkProvider, bearer, read_base_url
 from slideloom.providers.complaints import find_complaint, list_dicts
 from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
@@ -34,6 +34,10 @@ class ImagesDialect:
         self._may_switch = not path
         self._wants_format = not host.endswith(_PICTURES_ONLY_HOSTS)
         self._unknown = UnknownWords(("response_format", "resolution", "aspect_ratio", "size"))
+
+    def authorize(self, key: str) -> dict[str, str]:
+        """See `Dialect`."""
+        return bearer(key)
 
     def build(self, order: DrawOrder, model: str) -> Ask:
         """See `Dialect`."""

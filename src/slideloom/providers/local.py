@@ -35,6 +35,10 @@ class LocalProvider:
         await draft.write(picture)
         return Drawn(provider=self.name, model=self.model, cost_usd=0.0)
 
+    async def check(self) -> str:
+        """See `Provider`."""
+        return "the embedded renderer needs no key and costs nothing"
+
     async def close(self) -> None:
         """See `Provider`."""
         await self._renderer.close()
