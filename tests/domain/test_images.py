@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from slideloom.domain.images import NotAPicture, inspect_picture
+from slideloom.domain.images import FitMode, NotAPicture, fitted_size, inspect_picture
+from slideloom.domain.ratio import Ratio
 from tests.support.pictures import picture
 
 KINDS = [("PNG", "png"), ("JPEG", "jpg"), ("WEBP", "webp")]
@@ -45,3 +46,26 @@ def test_picture_beyond_forty_megapixels_is_refused() -> None:
     data[16:24] = (12000).to_bytes(4, "big") * 2
     with pytest.raises(NotAPicture, match="12000x12000"):
         inspect_picture(io.BytesIO(bytes(data)))
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "fitted"),
+    [
+        ((1000, 1000), "crop", (1000, 562)),
+        ((1000, 1000), "pad", (1778, 1000)),
+        ((2000, 500), "crop", (889, 500)),
+        ((2000, 500), "pad", (2000, 1125)),
+        ((1376, 768), "crop", None),  # within the tolerance
+        ((6000, 6000), "crop", (6000, 3375)),
+        ((6000, 6000), "pad", None),  # 64 megapixels
+    ],
+)
+def test_crop_takes_away_and_pad_adds(
+    size: tuple[int, int], mode: FitMode, fitted: tuple[int, int] | None
+) -> None:
+    assert fitted_size(Ratio(16, 9), mode, width_px=size[0], height_px=size[1]) == fitted
+
+
+def test_steepest_ratio_leaves_one_pixel() -> None:
+    assert fitted_size(Ratio(9999, 1), "crop", width_px=300, height_px=300) == (300, 1)
+    assert fitted_size(Ratio(1, 9999), "crop", width_px=300, height_px=300) == (1, 300)

@@ -2,14 +2,17 @@
 
 import asyncio
 import re
+import threading
 import time
 from io import BufferedWriter
 from pathlib import Path
 
 import pytest
 
-from slideloom.domain.images import NotAPicture
-from slideloom.errors import StorageFull
+from slideloom.domain.images import FitMode, NotAPicture
+from slideloom.domain.ratio import Ratio
+from slideloom.errors import StorageFull, StoreError
+from slideloom.stores import drafts
 from slideloom.stores.files import FileImageStore
 from tests.support.pictures import picture
 
@@ -65,13 +68,13 @@ async def test_draft_cut_off_while_it_is_opened_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await open_store(folder)
-    real = store._open_part
+    real = store._drafts._open_part
 
     def slowly(path: Path) -> BufferedWriter:
         time.sleep(0.05)
         return real(path)
 
-    monkeypatch.setattr(store, "_open_part", slowly)
+    monkeypatch.setattr(store._drafts, "_open_part", slowly)
     opening = asyncio.create_task(store.open_draft())
     await asyncio.sleep(0.01)
     opening.cancel()
@@ -118,9 +121,153 @@ async def test_full_device_is_storage_full(folder: Path) -> None:
     store = await open_store(folder)
     draft = await store.open_draft()
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
-    draft._writer._file = full  # type: ignore[attr-defined]
+    draft._part.writer._file = full  # type: ignore[attr-defined]
     with pytest.raises(StorageFull, match="space"):
         await draft.write(b"x" * 100_000)
     full.close()
     await draft.discard()
+    await store.close()
+
+
+async def draft_of(store: FileImageStore, data: bytes) -> drafts.FileDraft:
+    draft = await store.open_draft()
+    await draft.write(data)
+    return draft
+
+
+async def test_disk_that_fills_up_while_fitting_leaves_the_paid_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(folder)
+    data = picture("PNG", (400, 400))
+    draft = await draft_of(store, data)
+    with monkeypatch.context() as patch, Path("/dev/full").open("wb", buffering=0) as full:
+        patch.setattr(store._drafts, "_open_part", lambda _: full)
+        with pytest.raises(StorageFull, match="space"):
+            await draft.fit(Ratio(16, 9), "crop")
+    assert (folder / await draft.keep(page_num=1)).read_bytes() == data
+    assert list(folder.glob(".part-*")) == []
+    await store.close()
+
+
+async def test_draft_cut_off_at_any_moment_of_fitting_is_whole(folder: Path) -> None:
+    store = await open_store(folder)
+    for tenths_of_ms in range(0, 100, 3):
+        draft = await draft_of(store, picture("PNG", (400, 400)))
+        fitting = asyncio.create_task(draft.fit(Ratio(16, 9), "crop"))
+        await asyncio.sleep(tenths_of_ms / 10_000)
+        fitting.cancel()
+        await asyncio.gather(fitting, return_exceptions=True)
+        facts = await draft.inspect()
+        assert (facts.width_px, facts.height_px) in {(400, 400), (400, 225)}
+        await draft.discard()
+    await store.close()
+    assert list(folder.glob(".part-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "nth"), [("_fit", 1), ("_inspect", 1), ("_inspect", 2), ("_remove", 1)]
+)
+async def test_draft_cut_off_in_a_slow_step_of_fitting_is_whole_and_leaves_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, nth: int
+) -> None:
+    store = await open_store(folder)
+    draft = await draft_of(store, picture("PNG", (400, 400)))
+    await draft.inspect()
+    real, begun, calls = getattr(drafts, step), threading.Event(), 0
+
+    def slowly(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            begun.set()
+            time.sleep(0.05)
+        return real(*arguments)
+
+    monkeypatch.setattr(drafts, step, slowly)
+    fitting = asyncio.create_task(draft.fit(Ratio(16, 9), "crop"))
+    await asyncio.to_thread(begun.wait)
+    fitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fitting
+    facts = await draft.inspect()
+    assert (facts.width_px, facts.height_px) in {(400, 400), (400, 225)}
+    await draft.discard()
+    assert list(folder.glob(".part-*")) == []
+    await store.close()
+
+
+async def test_loop_runs_on_while_pictures_are_fitted_two_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(folder)
+    under_way, most, guard = 0, 0, threading.Lock()
+
+    def slowly(path: Path, _: Ratio, __: FitMode) -> bytes:
+        nonlocal under_way, most
+        with guard:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.03)
+        with guard:
+            under_way -= 1
+        return path.read_bytes()
+
+    monkeypatch.setattr(drafts, "_fit", slowly)
+    made = [await draft_of(store, picture("PNG", (400, 400))) for _ in range(6)]
+    fitting = asyncio.gather(*(draft.fit(Ratio(16, 9), "crop") for draft in made))
+    turns = 0
+    while not fitting.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert most == 2
+    assert turns > 20
+    await asyncio.gather(*(draft.discard() for draft in made))
+    await store.close()
+
+
+async def test_references_lie_hidden_and_half_written_ones_are_swept(folder: Path) -> None:
+    store = await open_store(folder)
+    name = await store.keep_reference(picture())
+    assert [path.name for path in folder.glob("[!.]*")] == []
+    references = folder / ".references"
+    assert [path.name for path in references.iterdir()] == [name]
+    await store.close()
+    (references / ".part-0123").write_bytes(b"half")
+    again = await open_store(folder)
+    assert [path.name for path in references.iterdir()] == [name]
+    assert await again.read_reference(name) == picture()
+    await again.close()
+
+
+async def test_reference_needs_the_room_that_a_picture_needs(folder: Path) -> None:
+    store = await open_store(folder, min_free_mb=10**9)
+    with pytest.raises(StorageFull, match="MB free"):
+        await store.keep_reference(picture())
+    await store.close()
+
+
+async def test_reference_that_the_disk_does_not_take_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = await open_store(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("slideloom.stores.references.publish", fail)
+        with pytest.raises(StorageFull, match="space"):
+            await store.keep_reference(picture())
+    assert list((folder / ".references").iterdir()) == []
+    assert await store.read_reference(await store.keep_reference(picture())) == picture()
+    await store.close()
+
+
+async def test_picture_that_cannot_be_read_is_a_store_error(folder: Path) -> None:
+    store = await open_store(folder)
+    name = f"slide_001_{'a' * 32}.png"
+    (folder / name).mkdir()
+    with pytest.raises(StoreError, match="could not be read"):
+        await store.read(name)
+    assert await store.exists([name]) == set()
     await store.close()

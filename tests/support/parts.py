@@ -1,30 +1,38 @@
 """Stand-ins for the engine's parts, in memory, whose time can be moved by hand."""
 
 import asyncio
+import hashlib
 import io
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Self
+
+import msgspec
 
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchFinished, Event
-from slideloom.domain.images import PictureFacts, inspect_picture
+from slideloom.domain.images import FitMode, PictureFacts, inspect_picture
+from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
 from slideloom.engine.batches import BatchEngine, EngineLimits
-from slideloom.engine.lanes import Lane
+from slideloom.engine.lanes import Lane, Lanes
 from slideloom.engine.retry import RetryPolicy
-from slideloom.engine.slide import SlideMaker
-from slideloom.errors import Fenced, StorageFull
+from slideloom.engine.reuse import Results
+from slideloom.engine.slide import SlideMaker, SlideRules
+from slideloom.errors import Fenced, StorageFull, StoreError
 from slideloom.logs import Log
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
-from slideloom.stores.base import Draft, Page
+from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
+from slideloom.stores.pictures import fit_picture
 from tests.support.pictures import picture
 
 
 class MemoryBatchStore:
-    """A `BatchStore` that lives as long as the test."""
+    """A `BatchStore` and a `ResultCache` that live as long as the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, cache_max_bytes: int = 10**12) -> None:
+        self.cache_max_bytes = cache_max_bytes
+        self.results: dict[str, CachedResult] = {}
         self.logs: dict[str, list[Event]] = {}
         self.epochs: dict[str, int] = {}
         self.fails: Exception | None = None
@@ -33,14 +41,15 @@ class MemoryBatchStore:
         self.epochs[batch_id] = self.epochs.get(batch_id, 0) + 1
         return self.epochs[batch_id]
 
-    async def append(self, batch_id: str, epoch: int, events: Sequence[Event]) -> int:
+    async def append(self, batch_id: str, epoch: int, events: Sequence[Event | Encoded]) -> int:
+        encoded = [encode_event(event) for event in events]
         await asyncio.sleep(0)
         if self.fails is not None:
             raise self.fails
         if self.epochs.get(batch_id) != epoch:
             raise Fenced(batch_id, epoch)
         log = self.logs.setdefault(batch_id, [])
-        log.extend(events)
+        log.extend(one.event for one in encoded)
         return len(log)
 
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
@@ -65,6 +74,33 @@ class MemoryBatchStore:
             del self.logs[key]
         return len(old)
 
+    async def find(self, key: str, *, after_s: float) -> CachedResult | None:
+        return (await self.find_many([key], after_s=after_s)).get(key)
+
+    async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
+        await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
+        found = {key: self.results[key] for key in keys if key in self.results}
+        return {key: result for key, result in found.items() if result.made_at_s >= after_s}
+
+    async def put(self, key: str, result: CachedResult) -> None:
+        msgspec.json.encode(result)
+        await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
+        there = self.results.get(key)
+        if there is None or there.made_at_s <= result.made_at_s:
+            self.results[key] = result
+        while sum(one.size_bytes for one in self.results.values()) > self.cache_max_bytes:
+            del self.results[min(self.results, key=lambda one: self.results[one].made_at_s)]
+
+    async def forget_results(self, *, before_s: float) -> int:
+        old = [key for key, result in self.results.items() if result.made_at_s < before_s]
+        for key in old:
+            del self.results[key]
+        return len(old)
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -85,6 +121,13 @@ class MemoryDraft:
     async def inspect(self) -> PictureFacts:
         return inspect_picture(self._buffer)
 
+    async def fit(self, ratio: Ratio, mode: FitMode) -> PictureFacts:
+        inspect_picture(self._buffer)
+        await asyncio.sleep(0)
+        data = fit_picture(self._buffer.getvalue(), ratio, mode)
+        self._buffer = io.BytesIO(data)
+        return inspect_picture(self._buffer)
+
     async def keep(self, *, page_num: int | None) -> str:
         if self._store.keep_fails is not None:
             raise self._store.keep_fails
@@ -101,6 +144,7 @@ class MemoryImageStore:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.references: dict[str, bytes] = {}
         self.discarded = 0
         self.full = False
         self.keep_fails: Exception | None = None
@@ -114,6 +158,26 @@ class MemoryImageStore:
         await self.check_space()
         return MemoryDraft(self)
 
+    async def read(self, name: str) -> bytes:
+        if name not in self.kept:
+            raise StoreError(name)
+        return self.kept[name]
+
+    async def exists(self, names: Collection[str]) -> set[str]:
+        return {name for name in names if name in self.kept}
+
+    async def keep_reference(self, data: bytes) -> str:
+        await self.check_space()
+        kind = inspect_picture(io.BytesIO(data)).type
+        name = f"ref_{hashlib.sha256(data).hexdigest()}.{kind}"
+        self.references[name] = data
+        return name
+
+    async def read_reference(self, name: str) -> bytes:
+        if name not in self.references:
+            raise StoreError(name)
+        return self.references[name]
+
 
 Behaviour = Callable[[DrawOrder, Draft], Awaitable[Drawn]]
 
@@ -125,10 +189,15 @@ class ScriptedProvider:
     model = "scripted-1"
 
     def __init__(
-        self, *script: Exception | bytes, seconds: float = 1.0, bills: bool = True
+        self,
+        *script: Exception | bytes,
+        seconds: float = 1.0,
+        bills: bool = True,
+        cost_usd: float | None = 0.04,
     ) -> None:
         self._script = iter(script)
         self._seconds = seconds
+        self._cost_usd = cost_usd
         self.bills = bills
         self.calls: list[DrawOrder] = []
         self.under_way = 0
@@ -146,7 +215,8 @@ class ScriptedProvider:
         if isinstance(act, Exception):
             raise act
         await draft.write(picture() if act is None else act)
-        return Drawn(provider=self.name, model=self.model, cost_usd=0.04, request_id="r-1")
+        model = order.model or self.model
+        return Drawn(provider=self.name, model=model, cost_usd=self._cost_usd, request_id="r-1")
 
     async def check(self) -> str:
         return "all is well"
@@ -171,35 +241,43 @@ class RecordingLog:
 
 
 class Workshop:
-    """An engine over stand-ins."""
+    """An engine over stand-ins; several providers stand for several keys."""
 
-    def __init__(self, provider: ScriptedProvider | None = None, **changes: Any) -> None:
-        self.provider = provider or ScriptedProvider()
+    def __init__(self, *providers: ScriptedProvider, **changes: Any) -> None:
+        self.providers = providers or (ScriptedProvider(),)
+        self.provider = self.providers[0]
         self.store = changes.pop("store", None) or MemoryBatchStore()
-        self.images = MemoryImageStore()
+        self.images = changes.pop("images", None) or MemoryImageStore()
         self.log = RecordingLog()
+        log: Log = self.log  # type: ignore[assignment]  # only what the engine calls
         concurrency = changes.pop("concurrency", 50)
-        policy = RetryPolicy(**changes.pop("policy", {}))
+        rules: dict[str, Any] = {"slide_timeout_s": 120.0, "aspect_fix": "off"}
+        rules |= {name: changes.pop(name) for name in [*rules] if name in changes}
+        self.lanes = Lanes(
+            [Lane(provider, start=changes.get("lane_start", 200)) for provider in self.providers],
+            fallback_model=changes.pop("fallback_model", None),
+        )
+        changes.pop("lane_start", None)
+        self.maker = SlideMaker(
+            lanes=self.lanes,
+            images=self.images,
+            results=Results(
+                self.store, self.images, ttl_s=changes.pop("cache_ttl_s", 86400.0), log=log
+            ),
+            rules=SlideRules(retry=RetryPolicy(**changes.pop("policy", {})), **rules),
+            shrink=lambda picture: ("image/png", picture),
+        )
         limits: dict[str, Any] = {
-            "slide_timeout_s": 120.0,
+            "slide_timeout_s": rules["slide_timeout_s"],
             "batch_timeout_s": 0.0,
             "single_workers": 10,
             "keep_finished_s": 86400.0,
         }
-        log: Log = self.log  # type: ignore[assignment]  # only what the engine calls
-        limits |= changes
-        self.maker = SlideMaker(
-            provider=self.provider,
-            lane=Lane(backoff_base_s=policy.backoff_base_s),
-            images=self.images,
-            policy=policy,
-            slide_timeout_s=limits["slide_timeout_s"],
-        )
         self.engine = BatchEngine(
             store=self.store,
             queue=LocalQueue(concurrency=concurrency),
             maker=self.maker,
-            limits=EngineLimits(**limits),
+            limits=EngineLimits(**limits | changes),
             log=log,
         )
 

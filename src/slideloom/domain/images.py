@@ -4,7 +4,11 @@ from typing import BinaryIO, Literal
 
 from msgspec import Struct
 
+from slideloom.domain.ratio import Ratio
+
 PictureType = Literal["png", "jpg", "webp"]
+FitMode = Literal["crop", "pad"]
+"""What is done to a picture of another ratio: cut away what is too much, or add what is missing."""
 
 MAX_PIXELS = 40_000_000
 """A larger picture is refused: decoding it would cost whoever opens it hundreds of MB."""
@@ -55,6 +59,24 @@ def inspect_picture(source: BinaryIO) -> PictureFacts:
         message = f"a picture of {width}x{height} pixels"
         raise NotAPicture(message)
     return PictureFacts(type=kind, width_px=width, height_px=height, size_bytes=size_bytes)
+
+
+def fitted_size(
+    ratio: Ratio, mode: FitMode, *, width_px: int, height_px: int
+) -> tuple[int, int] | None:
+    """The width and height that give a picture its ratio; `None`: it stays as it is.
+
+    Either because it fits within the tolerance, or because padding it would
+    make it larger than a picture may be.
+    """
+    if ratio.fits(width_px=width_px, height_px=height_px):
+        return None
+    too_wide = width_px * ratio.height > height_px * ratio.width
+    if too_wide == (mode == "crop"):
+        size = max(1, round(height_px * ratio.width / ratio.height)), height_px
+    else:
+        size = width_px, max(1, round(width_px * ratio.height / ratio.width))
+    return size if size[0] * size[1] <= MAX_PIXELS else None
 
 
 def _cut_short(kind: str) -> NotAPicture:

@@ -1,12 +1,14 @@
 """What the engine asks of a store, whichever it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from slideloom.domain.events import Event
-from slideloom.domain.images import PictureFacts
+from slideloom.domain.images import FitMode, PictureFacts
+from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import BatchSummary
 
 
@@ -16,6 +18,42 @@ class Page(Struct, frozen=True):
     batches: tuple[BatchSummary, ...]
     next_cursor: str | None
     """Where the next page begins; `None` at the end."""
+
+
+class Encoded(Struct, frozen=True):
+    """An event with the bytes a log keeps of it; made by `encode_event` alone."""
+
+    event: Event
+    body: bytes
+    """JSON."""
+
+
+def encode_event(event: Event | Encoded) -> Encoded:
+    """The event as it is written, encoded once; one that is encoded already comes back as it is.
+
+    Raises:
+        UnicodeEncodeError: it holds what is no text, as a lone surrogate in a provider's words.
+    """
+    if isinstance(event, Encoded):
+        return event
+    return Encoded(event, msgspec.json.encode(event))
+
+
+class CachedResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A picture that was made once, and stands for every like request."""
+
+    image: str
+    """Its file name; whether the file is still there, the image store knows."""
+    width: int
+    height: int
+    aspect_ratio_ok: bool
+    size_bytes: int
+    provider: str
+    model: str
+    """The model that served."""
+    made_at_s: float
+    """When, on the wall clock."""
+    revised_prompt: str | None = None
 
 
 class BatchStore(Protocol):
@@ -28,11 +66,14 @@ class BatchStore(Protocol):
         """Begin a run of the batch: its new epoch, which fences all earlier runs."""
         ...
 
-    async def append(self, batch_id: str, epoch: int, events: Sequence[Event]) -> int:
+    async def append(self, batch_id: str, epoch: int, events: Sequence[Event | Encoded]) -> int:
         """Write `events` durably; the sequence number (from 1) of the last.
+
+        Those that are encoded already are not encoded again.
 
         Raises:
             Fenced: another run has leased the batch since.
+            UnicodeEncodeError: as `encode_event`; nothing was written.
         """
         ...
 
@@ -61,6 +102,36 @@ class BatchStore(Protocol):
         ...
 
 
+class ResultCache(Protocol):
+    """Which picture answers which request, by `domain.keys.cache_key`.
+
+    Only an index: what it drops is looked for no more, the pictures stay.
+    Every method raises `StoreError` when the disk or database fails.
+    """
+
+    async def find(self, key: str, *, after_s: float) -> CachedResult | None:
+        """What stands under `key`, if it was made at `after_s` or later."""
+        ...
+
+    async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
+        """The same for many keys in one question; those that are unknown are left out."""
+        ...
+
+    async def put(self, key: str, result: CachedResult) -> None:
+        """Keep `result` durably, unless a newer one stands there.
+
+        Beyond the cache's size the oldest entries go.
+
+        Raises:
+            UnicodeEncodeError: it holds what is no text; nothing was written.
+        """
+        ...
+
+    async def forget_results(self, *, before_s: float) -> int:
+        """Drop the entries made before that wall-clock time; how many."""
+        ...
+
+
 class Draft(Protocol):
     """A picture on its way to the disk, not yet visible to anyone.
 
@@ -77,6 +148,17 @@ class Draft(Protocol):
 
     async def inspect(self) -> PictureFacts:
         """Look at what was written.
+
+        Raises:
+            NotAPicture: it is not a whole picture.
+        """
+        ...
+
+    async def fit(self, ratio: Ratio, mode: FitMode) -> PictureFacts:
+        """Crop or pad a picture whose ratio is off; what it is then.
+
+        One within the tolerance stays as it is, and so does one whose padding
+        would make it larger than a picture may be.
 
         Raises:
             NotAPicture: it is not a whole picture.
@@ -111,5 +193,38 @@ class ImageStore(Protocol):
 
         Raises:
             StorageFull: as `check_space`.
+        """
+        ...
+
+    async def read(self, name: str) -> bytes:
+        """A kept picture, whole.
+
+        Raises:
+            StoreError: there is none of that name, or it cannot be read.
+        """
+        ...
+
+    async def exists(self, names: Collection[str]) -> set[str]:
+        """Those of `names` that are kept pictures.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        ...
+
+    async def keep_reference(self, data: bytes) -> str:
+        """Keep a style reference durably; its name, the same for the same bytes.
+
+        Raises:
+            NotAPicture: it is not a whole picture.
+            StorageFull: the disk did not take it.
+        """
+        ...
+
+    async def read_reference(self, name: str) -> bytes:
+        """A kept style reference, whole.
+
+        Raises:
+            StoreError: there is none of that name, or it cannot be read.
         """
         ...

@@ -1,0 +1,63 @@
+"""The threads that touch the pictures' folder."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
+
+from slideloom.errors import StorageFull, StoreError
+from slideloom.stores.gather import GatheringExecutor
+
+_SYNCERS = 16
+"""Threads that sync, rename and read: enough that a slow sync holds up no other picture."""
+_DECODERS = 2
+"""Pictures decoded at once: one of 40 megapixels takes some 300 MB."""
+
+_T = TypeVar("_T")
+
+
+class DiskThreads:
+    """Short writes in one thread, waiting for the disk in others, decoding in two."""
+
+    def __init__(self) -> None:
+        self.writer = GatheringExecutor()
+        self._syncers = ThreadPoolExecutor(_SYNCERS, thread_name_prefix="images")
+        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="image-decoder")
+
+    async def write(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """Do short blocking `work` on the writing thread; an `OSError` becomes `StorageFull`."""
+        return await _run_on(self.writer, work, *arguments)
+
+    async def sync(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """The same for work that waits for the disk, beside the writing."""
+        return await _run_on(self._syncers, work, *arguments)
+
+    async def decode(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """The same for work that takes a picture apart, two at a time."""
+        return await _run_on(self._decoders, work, *arguments)
+
+    async def read(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """Do `work` that only reads, beside the writing; an `OSError` becomes `StoreError`."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._syncers, work, *arguments)
+        except OSError as error:
+            message = f"a picture could not be read: {error.strerror or error}"
+            raise StoreError(message) from error
+
+    def close(self) -> None:
+        """Let go of the threads; what they do is finished."""
+        for executor in (self._decoders, self._syncers, self.writer):
+            executor.shutdown(wait=False)
+
+
+def to_storage_full(error: OSError) -> StorageFull:
+    """What the disk did not take, as our own error."""
+    return StorageFull(f"a picture could not be kept: {error.strerror or error}")
+
+
+async def _run_on(executor: Executor, work: Callable[..., _T], *arguments: object) -> _T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    except OSError as error:
+        raise to_storage_full(error) from error

@@ -1,0 +1,110 @@
+"""The one thread of a database.
+
+Whatever is asked while the thread is busy becomes one transaction, and is
+answered after its commit: fifty running batches share each sync to the disk.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from slideloom.errors import StoreError
+
+_GROUP = 256
+"""Commands in one transaction, at most: bounds how long an answer waits."""
+
+_T = TypeVar("_T")
+_Command = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
+
+
+class DatabaseThread:
+    """Runs commands over one connection, which is its own from now on."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="batch-store", daemon=True)
+        self._thread.start()
+        self._closed = False
+
+    async def ask(self, command: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `command` returns, once it is durable.
+
+        Raises:
+            StoreError: it failed, and nothing of it was written.
+        """
+        if self._closed:
+            message = "the batch store is closed"
+            raise StoreError(message)
+        answer: asyncio.Future[_T] = self._loop.create_future()
+        self._commands.put((command, answer))
+        return await answer
+
+    async def close(self) -> None:
+        """Finish what was asked, then close the connection; it is closed on return."""
+        if not self._closed:
+            self._closed = True
+            self._commands.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        """The thread: group what waits, run it, commit, answer."""
+        while (first := self._commands.get()) is not None:
+            group, ended = [first], False
+            while len(group) < _GROUP and not ended and not self._commands.empty():
+                following = self._commands.get()
+                ended = following is None
+                if following is not None:
+                    group.append(following)
+            answers = _run_group(self._connection, [command for command, _ in group])
+            futures = [future for _, future in group]
+            self._loop.call_soon_threadsafe(_deliver, futures, answers)
+            if ended:
+                break
+        self._connection.close()
+
+
+def _deliver(futures: list["asyncio.Future[Any]"], answers: list[Any]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if future.done():
+            continue  # whoever asked was cancelled; the write stands
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _run_group(
+    db: sqlite3.Connection, commands: list[Callable[[sqlite3.Connection], Any]]
+) -> list[Any]:
+    """Run the commands in one transaction; a failed one takes only its own writes back."""
+    answers: list[Any] = []
+    try:
+        db.execute("begin immediate")
+        for command in commands:
+            db.execute("savepoint one")
+            try:
+                answers.append(command(db))
+            except Exception as error:  # noqa: BLE001 - the thread outlives a bad command
+                db.execute("rollback to one")
+                answers.append(_to_store_error(error))
+            db.execute("release one")
+        db.execute("commit")
+    except Exception as error:  # noqa: BLE001 - as above
+        with contextlib.suppress(sqlite3.Error):
+            db.rollback()
+        return [_to_store_error(error)] * len(commands)
+    return answers
+
+
+def _to_store_error(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    wrapped = StoreError(f"the batch store failed: {error}")
+    wrapped.__cause__ = error
+    return wrapped
