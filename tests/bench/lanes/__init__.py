@@ -1,0 +1,1 @@
+"""How lanes adapt, simulated in virtual time: `python -m tests.bench.lanes [seeds]`."""
