@@ -160,6 +160,8 @@ class ProviderError(SlideloomError):
         self.retry_after_s = retry_after_s
         self.cost_usd = cost_usd
         self.is_capacity = is_capacity
+        self.moves_on = False
+        """Whether the slide may try again with another key; the lanes decide."""
 
 
 class TransientError(ProviderError):

@@ -1,6 +1,10 @@
 """Providers over the emulator, and drafts in memory."""
 
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,10 +53,24 @@ async def open_provider(upstream: Upstream) -> AsyncIterator[Open]:
         await provider.close()
 
 
-def order(prompt: str = "a calm slide", ratio: str = "16:9", model: str | None = None) -> DrawOrder:
+@pytest.fixture
+def server_tls(tmp_path: Path) -> ssl.SSLContext:
+    """A server's certificate that nobody vouches for; it lies in `tmp_path` as cert.pem."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", "key.pem", "-out", "cert.pem")
+    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+def order(prompt: str = "a calm slide", ratio: str = "16:9", **changes: Any) -> DrawOrder:
     """An order for one picture."""
     wanted: Ratio = parse_ratio(ratio)
-    return DrawOrder(prompt=prompt, ratio=wanted, model=model, slide=slide(), style_prompt="")
+    return DrawOrder(prompt=prompt, ratio=wanted, slide=slide(), style_prompt="", **changes)
 
 
 async def draw(

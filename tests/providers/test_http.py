@@ -1,10 +1,8 @@
 """Connections: downloads only from the Internet, and answers over TLS."""
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -149,19 +147,13 @@ async def test_picture_that_cannot_be_had_is_given_up(
 
 
 @pytest.fixture
-def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+def tls(
+    server_tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ssl.SSLContext:
     """A server's certificate that, for this test, clients trust."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    files = ("-keyout", "key.pem", "-out", "cert.pem")
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names)
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
     monkeypatch.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, ssl=trusting))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    return context
+    return server_tls
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])

@@ -16,8 +16,8 @@ from slideloom.errors import (
     RequestNotSent,
     SettingsError,
 )
-from slideloom.providers.call import read_base_url
-from slideloom.providers.images import ImagesDialect, open_images
+from slideloom.providers.bases import read_base_url
+from slideloom.providers.images import list_images_dialects, open_images
 from slideloom.providers.ratios import NAMED_RATIOS, choose_size, name_ratio
 from tests.providers.conftest import KEY, Open, draw, order
 from tests.support.parts import MemoryDraft, MemoryImageStore
@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 
 
 def build(base_url: str, ratio: str = "16:9", path: str | None = None) -> Any:
-    return ImagesDialect(base_url=base_url, path=path).build(order(ratio=ratio), "m")
+    return list_images_dialects(base_url, path)[0].build(order(ratio=ratio), "m")
 
 
 def test_openrouter_is_asked_by_ratio_and_tier() -> None:

@@ -150,6 +150,23 @@ CASES = (
     Case("whole body unknown", 200, error(None), NoImage),
     Case("error in the choice", 200, choice(finish_reason="error", **error(502)), UpstreamDown),
     Case("error is null", 200, {"error": None, "data": [1]}, None, has_picture=True),
+    Case(
+        "error says nothing",
+        200,
+        {"data": [1], "error": {"message": "", "code": None}},
+        None,
+        has_picture=True,
+    ),
+    Case(
+        "error says nothing at length",
+        200,
+        {"data": [1], "error": {"code": 0, "message": "", "param": None, "metadata": {}}},
+        None,
+        has_picture=True,
+    ),
+    Case("nothing, said as an error", 200, {"error": {"message": "", "code": None}}, NoImage),
+    Case("bad status says nothing", 500, {"error": {"message": "", "code": None}}, UpstreamDown),
+    Case("code alone", 200, {"data": [1], **error(500, "")}, UpstreamDown, has_picture=True),
     Case("DashScope", 200, {"code": "Throttling", "message": "slow"}, RateLimited),
     Case("success code", 200, {"code": 0, "message": "success", "data": []}, NoImage),
     Case(
@@ -307,6 +324,61 @@ def test_what_may_have_been_billed_says_so() -> None:
     assert maybe == {NoImage, AnswerLost}
 
 
+def read_error(status: int, body: Any) -> ProviderError:
+    found = judge(
+        read_answer(status, {}, json.dumps(body).encode()), has_picture=False, now_s=NOW_S
+    )
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, error(429, availability={"code": "capacity_exhausted", "retryable": True})),
+        (503, error(503, details=[{"reason": "MODEL_CAPACITY_EXHAUSTED"}])),
+        (503, error(503, metadata={"error_type": "provider_overloaded"})),
+        (529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+        (429, error(429, metadata={"limit_source": "openrouter_shared_capacity"})),
+        (429, error(429, metadata={"limit_source": "upstream_provider_shared_pool"})),
+        (503, error(503, "The model is overloaded. Please try again later.", status="UNAVAILABLE")),
+        (502, error(502, metadata={"raw": '{"error":{"type":"overloaded_error"}}'})),
+        (200, error(503, metadata={"error_type": "provider_overloaded"})),
+        (200, choice(finish_reason="error", **error(529, "No capacity left"))),
+    ],
+)
+def test_no_room_for_anybody_is_told_from_a_limit_of_the_key(status: int, body: Any) -> None:
+    found = read_error(status, body)
+    assert isinstance(found, RateLimited | UpstreamDown)
+    assert found.is_capacity
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, error(429, "Rate limit exceeded")),
+        (429, error("rate_limit_exceeded", "over the capacity of your plan")),
+        (429, error(429, metadata={"limit_source": "openrouter_free_tier_daily"})),
+        (429, quota("RequestsPerMinutePerProject", "7s")),
+        (503, error(503, "Service unavailable")),
+        (529, error(529, "Provider returned error")),
+        (500, error(500, "the queue is overloaded")),
+        (402, error("payment_required", metadata={"error_type": "provider_overloaded"})),
+        (200, choice(content="I have no capacity to draw.")),
+    ],
+)
+def test_what_is_no_lack_of_capacity_is_not_called_so(status: int, body: Any) -> None:
+    assert not read_error(status, body).is_capacity
+
+
+def test_price_of_what_failed_is_told() -> None:
+    usage = {"usage": {"cost": 0.0387, "total_tokens": 1304}}
+    assert read_error(200, {**choice(content="No."), **usage}).cost_usd == 0.0387
+    assert read_error(502, {**error(502), **usage}).cost_usd == 0.0387
+    assert read_error(200, {**error(500), "usage": {"cost": "much"}}).cost_usd is None
+    assert read_error(500, error(500)).cost_usd is None
+
+
 def test_the_true_words_are_dug_out() -> None:
     body = error(
         502, "Provider returned error", metadata={"raw": '{"detail":{"msg":"true words"}}'}
@@ -357,7 +429,19 @@ def test_no_part_of_a_key_is_shown() -> None:
         assert "abc.def" not in shown
     assert scrub("two\nlines\u2028three") == "two lines three"
     assert len(scrub("long " * 1000)) <= DETAIL_CHARS
-    assert Scrubber("")("as it is") == "as it is"
+    assert Scrubber("")("as it is") == Scrubber()("as it is") == "as it is"
+
+
+def test_every_one_of_several_keys_is_hidden() -> None:
+    scrub = Scrubber("alpha-canary-0001", "", "shrt", "beta-canary-0002")
+    shown = scrub("alpha-canary-0001, beta-canary-0002 and shrt; nary-0001beta-can")
+    assert shown == "[key], [key] and [key]; [key]"
+
+
+def test_usage_is_cleaned_through_and_through() -> None:
+    usage = {"cost": 0.5, "by": [{"key-canary-1": "of key-canary-1", "n": 1}], "free": None}
+    cleaned = {"cost": 0.5, "by": [{"[key]": "of [key]", "n": 1}], "free": None}
+    assert Scrubber("key-canary-1").tree(usage) == cleaned
 
 
 @pytest.mark.parametrize(

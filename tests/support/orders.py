@@ -19,14 +19,17 @@ def slide(number: int = 1, **changes: Any) -> Slide:
     return Slide(**facts | changes)
 
 
-def order(slides: int = 3, **changes: Any) -> BatchOrder:
-    """An order of that many slides."""
+def order(slides: int | tuple[Slide, ...] = 3, **changes: Any) -> BatchOrder:
+    """An order of that many slides, or of those, each made anew unless `cache` says otherwise."""
     facts: dict[str, Any] = {
         "session_id": "00000000-0000-4000-8000-000000000001",
-        "slides": tuple(slide(number) for number in range(1, slides + 1)),
+        "slides": tuple(slide(number) for number in range(1, slides + 1))
+        if isinstance(slides, int)
+        else slides,
         "style_prompt": "calm blue",
         "max_workers": 3,
         "aspect_ratio": "16:9",
+        "cache": False,
     }
     return BatchOrder(**facts | changes)
 

@@ -17,6 +17,8 @@ _PATHS: Final = {
     "chat": "/chat/completions",
     "gemini": "/models/gemini-3-pro-image:generateContent",
 }
+GOOGLE_KEY: Final = {"x-goog-api-key": "sk-test-7890"}
+"""As Google wants to see it, and nobody else minds."""
 _BASE64_PATTERN: Final = re.compile(
     rb'"(?:b64_json|data|url)":"(?:data:[^"]*?base64,)?([\w+/=]{100,})"'
 )
@@ -66,7 +68,8 @@ class Caller:
     ) -> Got:
         """Ask for one picture."""
         body = build_body(shape, prompt, ratio) | more
-        async with self.session.post(upstream.base_url + _PATHS[shape], json=body) as response:
+        url = upstream.base_url + _PATHS[shape]
+        async with self.session.post(url, json=body, headers=GOOGLE_KEY) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Got(response.status, headers, await response.read())
 
@@ -86,9 +89,13 @@ def build_body(shape: str, prompt: str, ratio: str = "16:9") -> dict[str, Any]:
                 "image_config": {"aspect_ratio": ratio},
             }
         case _:
+            config = {
+                "responseModalities": ["TEXT", "IMAGE"],
+                "imageConfig": {"aspectRatio": ratio},
+            }
             return {
                 "contents": [{"role": "user", "parts": [{"text": prompt}]}],
-                "generationConfig": {"imageConfig": {"aspectRatio": ratio}},
+                "generationConfig": config,
             }
 
 
@@ -96,6 +103,7 @@ def build_request(shape: str, prompt: str, *, close: bool = False) -> bytes:
     """The same as bytes on the wire, for clients without a library."""
     body = json.encode(build_body(shape, prompt))
     head = f"POST /api/v1{_PATHS[shape]} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k-1234\r\n"
+    head += "x-goog-api-key: k-1234\r\n"
     if close:
         head += "Connection: close\r\n"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from tests.support.upstream import FAULTS, NoSuchFault, Plan, Rule, Upstream, find_fault
-from tests.support.upstream.faults.base import ONCE
+from tests.support.upstream.faults.base import ALL_SHAPES, ONCE
 from tests.support.upstream.plan import Shape
 from tests.upstream.calls import Caller, build_request, mark
 
@@ -17,8 +17,16 @@ _ELSEWHERE = {
     "X_gzip_bomb",
     "F12_big_line",
     "F20_storm",
+    "F24_no_ratio",
 }
-"""Faults that move up to 100 MB, or mind what plays beside them."""
+"""Faults that move up to 100 MB, or mind what plays beside them, or what is asked."""
+_NOT_IN = {
+    "images": ["F03", "F04", "F08"],
+    "chat": ["F04", "F18", "F28"],
+    "gemini": ["F05", "F08", "F18", "F28"],
+}
+"""Scenarios without a meaning: finish reasons and choices (A), Google's feedback (A, B), others'
+refusal by 400 (C), flags of services that answer in shape A alone, tasks to be polled."""
 _ARGUMENTS = {"F26_slow_body": ":0.1", "F12_segments": ":99"}
 
 
@@ -27,8 +35,24 @@ def test_every_scenario_has_a_fault() -> None:
     assert scenarios == {f"F{number:02}" for number in range(1, 34)} | {"X"}
 
 
+def test_every_scenario_is_played_in_every_shape_it_can_occur_in() -> None:
+    played = {
+        shape: {fault.scenario for fault in FAULTS.values() if shape in fault.shapes}
+        for shape in ALL_SHAPES
+    }
+    every = {f"F{number:02}" for number in range(1, 34)} | {"X"}
+    assert {shape: sorted(every - played[shape]) for shape in ALL_SHAPES} == _NOT_IN
+
+
 def test_success_takes_one_call_unless_another_may_help() -> None:
-    more = {"F20_storm", "F22_modalities", "F24_unknown_parameter", "F26_stale_keepalive"}
+    more = {
+        "F20_storm",
+        "F22_modalities",
+        "F22_text_too",
+        "F24_unknown_parameter",
+        "F24_unknown_name",
+        "F24_no_ratio",
+    }
     for fault in FAULTS.values():
         if fault.wanted is None:
             assert fault.calls == ONCE or fault.name in more

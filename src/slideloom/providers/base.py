@@ -1,5 +1,6 @@
 """What the engine asks of whoever makes pictures."""
 
+import hashlib
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -16,6 +17,11 @@ class Reference(Struct, frozen=True, kw_only=True):
     """The true one, as `image/jpeg`."""
     body: bytes
     """A few hundred KiB at most: it is sent with every call."""
+
+    @property
+    def digest(self) -> str:
+        """Of the body, in hexadecimal."""
+        return hashlib.sha256(self.body).hexdigest()
 
 
 class DrawOrder(Struct, frozen=True, kw_only=True):

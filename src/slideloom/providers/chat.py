@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 from slideloom.providers.answers import Answer, Json
 from slideloom.providers.base import DrawOrder
-from slideloom.providers.call import Ask, NetworkProvider, bearer
+from slideloom.providers.call import STALL_S, Ask, NetworkProvider, bearer
 from slideloom.providers.complaints import find_complaint, list_dicts
 from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
 from slideloom.providers.outcomes import list_messages
 from slideloom.providers.ratios import name_ratio
+from slideloom.providers.references import to_data_url
 
 CHAT_PATH = "/chat/completions"
 _MAX_TOKENS = 4096
@@ -36,13 +37,14 @@ class ChatDialect:
         """See `Dialect`."""
         body: Json = {
             "model": model,
-            "messages": [{"role": "user", "content": order.prompt}],
+            "messages": [{"role": "user", "content": _build_content(order)}],
             "modalities": ["image"] if model in self._image_only else ["image", "text"],
             "image_config": {"aspect_ratio": name_ratio(order.ratio)},
             "max_tokens": _MAX_TOKENS,
             "stream": False,
         }
-        return Ask(model=model, path=CHAT_PATH, body=self._unknown.strip(model, body))
+        body = self._unknown.strip(model, body)
+        return Ask(model=model, path=CHAT_PATH, body=body, has_reference=bool(order.reference))
 
     def learn(self, ask: Ask, answer: Answer) -> bool:
         """See `Dialect`: models that only draw refuse to be asked for text as well (F22)."""
@@ -76,7 +78,7 @@ def open_chat(
     base_url: str,
     key: str,
     model: str,
-    stall_s: float = 30.0,
+    stall_s: float = STALL_S,
     downloads: Downloads | None = None,
 ) -> NetworkProvider:
     """A provider of shape B; be on the running loop. Arguments as for shape A.
@@ -92,6 +94,14 @@ def open_chat(
         stall_s=stall_s,
         downloads=downloads,
     )
+
+
+def _build_content(order: DrawOrder) -> str | list[Json]:
+    """Plain words where they suffice: some gateways know nothing else."""
+    if order.reference is None:
+        return order.prompt
+    picture = {"type": "image_url", "image_url": {"url": to_data_url(order.reference)}}
+    return [{"type": "text", "text": order.prompt}, picture]
 
 
 def _addresses_in(part: Json) -> Iterator[str]:

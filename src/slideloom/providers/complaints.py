@@ -30,7 +30,7 @@ _USELESS_MESSAGE = "provider returned error"
 _SUCCESS_CODES = (None, "", 0, "0", 200, "200", "success", "ok")
 _UNKNOWN = re.compile(
     r"(?:unknown|unsupported|unrecognized|unexpected)[ _](?:request )?(?:parameter|argument|field)"
-    r"|extra_forbidden",
+    r"|extra_forbidden|unknown name",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"['\"`]([\w.]+)['\"`]")
@@ -100,7 +100,8 @@ def read_complaint(error: Json) -> Complaint:
 def find_parameter(answer: Answer, names: Iterable[str]) -> str | None:
     """Which of the named parameters the provider does not know, when that is its complaint.
 
-    Source: OpenAI's `unknown_parameter`, with and without `param` (F24); FastAPI's words.
+    Source: OpenAI's `unknown_parameter`, with and without `param` (F24); FastAPI's and Google's
+    words.
     """
     complaint = find_complaint(answer, has_picture=False)
     if complaint is None or not _UNKNOWN.search(" ".join((*complaint.words, complaint.message))):
@@ -147,7 +148,7 @@ def _errors_in(item: Json, *, is_good: bool, has_picture: bool) -> Iterator[Json
 def _as_error(value: object) -> Json | None:
     """An error object from whatever stands under `error`."""
     match value:
-        case dict() if value:
+        case dict() if not _is_blank(value):
             return value
         case str() if value:
             return {"message": value}
@@ -155,6 +156,13 @@ def _as_error(value: object) -> Json | None:
             return _as_error(first)
         case _:
             return None
+
+
+def _is_blank(value: object) -> bool:
+    """Whether it says nothing: gateways put an empty form of their error beside a picture."""
+    if isinstance(value, dict):
+        return all(map(_is_blank, value.values()))
+    return value in (None, "", 0, "0") or value == []
 
 
 def _is_bare_error(item: Json, *, is_good: bool) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Self
 
 import aiohttp
 from msgspec import Struct
@@ -19,6 +20,7 @@ from slideloom.errors import BlockedAddress, CorruptPicture, DownloadFailed, NoA
 from slideloom.providers.http import make_socket, open_session
 from slideloom.providers.intake import Spool
 from slideloom.providers.tap import pour
+from slideloom.providers.trouble import describe_trouble
 from slideloom.stores.base import Draft
 
 PAUSES_S = (0.25, 0.5, 1.0)
@@ -121,6 +123,7 @@ class Downloads:
         self._guard = guard
         self._pauses_s = pauses_s
         self._stall_s = stall_s
+        self._holders = 1
         self._session = open_session(
             aiohttp.TCPConnector(limit=0, socket_factory=self._make_socket, force_close=True),
             headers={"Accept": "image/*"},
@@ -146,9 +149,16 @@ class Downloads:
             else:
                 return
 
+    def hold(self) -> Self:
+        """Themselves, for one holder more: closed when every holder has closed them."""
+        self._holders += 1
+        return self
+
     async def close(self) -> None:
-        """Close every connection."""
-        await self._session.close()
+        """Let go; the last holder closes every connection."""
+        self._holders -= 1
+        if self._holders == 0:
+            await self._session.close()
 
     async def _try(self, address: str, draft: Draft) -> None:
         try:
@@ -156,15 +166,17 @@ class Downloads:
             await draft.inspect()
         except aiohttp.ClientConnectorError as error:
             if _is_refusal(error):
-                raise BlockedAddress(str(error.os_error)) from error
-            raise _Missed(f"{type(error).__name__}: {error}") from error
+                raise BlockedAddress(f"{error.host} is not a public address") from error
+            raise _Missed(describe_trouble(error, place=error.host)) from error
         except (aiohttp.InvalidURL, UnicodeError) as error:
             raise BlockedAddress("not a plain address") from error
         except aiohttp.ClientResponseError as error:
             # Its words hold the address, which may be signed.
             raise _Missed(f"HTTP {error.status} at the picture's address") from error
-        except (aiohttp.ClientError, TimeoutError, NotAPicture) as error:
-            raise _Missed(f"{type(error).__name__}: {error}") from error
+        except NotAPicture as error:
+            raise _Missed(f"what the picture's address gave is no picture: {error}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _Missed(describe_trouble(error, place="the picture's address")) from error
         except (CorruptPicture, NoAnswerInTime) as error:
             raise _Missed(error.detail) from error
 

@@ -1,12 +1,15 @@
-"""Connections to a provider: who is asked, with which key, and how far a call got."""
+"""Connections to a provider: who is asked, and how far a call got."""
 
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 
 from slideloom.errors import AnswerLost, ProviderError, RequestNotSent
+from slideloom.providers.bases import read_place
+from slideloom.providers.trouble import describe_trouble
 
 CONNECT_TIMEOUT_S = 15.0
 """For finding and reaching a host, TLS included; the caller bounds everything after."""
@@ -52,7 +55,7 @@ def open_session(
 
 
 class ProviderLine:
-    """The connections to one provider, with its key; made on the running loop.
+    """The connections to one provider; made on the running loop.
 
     Each call has a connection of its own. A call takes seconds, a handshake a
     fraction of one; and a kept connection may be closed just when it is used
@@ -60,32 +63,42 @@ class ProviderLine:
     earlier answer, so that a slide gets another one's picture.
     """
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        """Take the headers that show the key."""
+    def __init__(self) -> None:
         self._session = open_session(
             aiohttp.TCPConnector(limit=0, socket_factory=make_socket, force_close=True),
-            headers={**headers, "Accept": "application/json"},
+            headers={"Accept": "application/json"},
         )
 
     @asynccontextmanager
-    async def send(self, url: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def send(
+        self, url: str, body: bytes | None = None, *, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and wait for the head of its answer; the connection is closed at the end.
+
+        Args:
+            url: whom to ask.
+            body: JSON to post; without one it is a plain GET.
+            headers: what shows the key, in the way of the dialect spoken in this call.
 
         Raises:
             RequestNotSent: certainly nobody was asked.
             AnswerLost: somebody may have been.
         """
         upload = aiohttp.UploadTracker()
+        posted: dict[str, Any] = {}
+        if body is not None:
+            posted = {"data": body, "upload_tracker": upload}
+            headers = {**headers, "Content-Type": "application/json"}
         try:
-            response = await self._session.post(
+            response = await self._session.request(
+                "GET" if body is None else "POST",
                 url,
-                data=body,
-                headers={"Content-Type": "application/json"},
+                headers=headers,
                 allow_redirects=False,
-                upload_tracker=upload,
+                **posted,
             )
         except (aiohttp.ClientError, OSError) as error:
-            raise _explain(error, upload) from error
+            raise _explain(error, upload, place=read_place(url)) from error
         try:
             yield response
         finally:
@@ -97,12 +110,14 @@ class ProviderLine:
         await self._session.close()
 
 
-def _explain(error: Exception, upload: aiohttp.UploadTracker) -> ProviderError:
+def _explain(error: Exception, upload: aiohttp.UploadTracker, *, place: str) -> ProviderError:
     """What it means for the bill that no answer came."""
-    words = f"{type(error).__name__}: {error}"
+    words = describe_trouble(error, place=place)
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return RequestNotSent(words)
     is_answer = isinstance(error, aiohttp.ClientResponseError)
-    if upload.upload_complete.done() and upload.upload_complete.exception() and not is_answer:
-        return RequestNotSent(words)
+    # Still pending: the rest of the request is in our own buffer, so nobody has all of it.
+    is_sent = upload.upload_complete.done() and not upload.upload_complete.exception()
+    if not is_sent and not is_answer:
+        return RequestNotSent("the connection was lost before the request was sent")
     return AnswerLost(words)

@@ -3,36 +3,36 @@
 from collections.abc import Iterator
 
 from slideloom.providers.answers import Answer, Json
+from slideloom.providers.auto import AutoDialect
 from slideloom.providers.base import DrawOrder
-from slideloom.providers.call import Ask, NetworkProvider, bearer, read_base_url
-from slideloom.providers.complaints import find_complaint, list_dicts
+from slideloom.providers.bases import is_openrouter, read_base_url, read_host
+from slideloom.providers.call import STALL_S, Ask, Dialect, NetworkProvider, bearer
+from slideloom.providers.complaints import list_dicts
 from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
 from slideloom.providers.ratios import choose_size, name_ratio
+from slideloom.providers.references import to_data_url
 
 OPENROUTER_PATH = "/images"
 OPENAI_PATH = "/images/generations"
-_OTHER_PATH = {OPENROUTER_PATH: OPENAI_PATH, OPENAI_PATH: OPENROUTER_PATH}
+_GENERATIONS = "/generations"
+_EDITS = "/edits"
+"""Beside `/generations`: takes references. Source: contracts 2.2."""
 _RESOLUTION = "1K"
 """OpenRouter's smallest tier that all image models know; larger ones may cost more."""
 _PICTURES_ONLY_HOSTS = ("api.openai.com", ".openai.azure.com")
 """Never answer by address, and refuse to be asked. Source: contracts 2.1 (F24)."""
-_NO_SUCH_PATH = frozenset({404, 405})
 
 
 class ImagesDialect:
-    """How shape A is asked."""
+    """How shape A is asked at one path."""
 
     name = "images"
 
-    def __init__(self, *, base_url: str, path: str | None = None) -> None:
-        """Take the provider's base, and its path unless that is to be guessed and found out."""
-        host = _host(base_url)
-        guess = OPENROUTER_PATH if host.endswith("openrouter.ai") else OPENAI_PATH
-        self._guess = guess
-        self._path = "/" + path.strip("/") if path else guess
-        self._may_switch = not path
-        self._wants_format = not host.endswith(_PICTURES_ONLY_HOSTS)
+    def __init__(self, *, base_url: str, path: str) -> None:
+        """Take the provider's base, and where images are made behind it."""
+        self._path = "/" + path.strip("/")
+        self._wants_format = not read_host(base_url).endswith(_PICTURES_ONLY_HOSTS)
         self._unknown = UnknownWords(("response_format", "resolution", "aspect_ratio", "size"))
 
     def authorize(self, key: str) -> dict[str, str]:
@@ -41,32 +41,28 @@ class ImagesDialect:
 
     def build(self, order: DrawOrder, model: str) -> Ask:
         """See `Dialect`."""
+        path = self._path
         body: Json = {"model": model, "prompt": order.prompt}
-        if self._path.endswith("/generations"):
+        picture = to_data_url(order.reference) if order.reference else None
+        if path.endswith(_GENERATIONS):
             width, height = choose_size(order.ratio)
             body["size"] = f"{width}x{height}"
             if self._wants_format:
                 body["response_format"] = "b64_json"
+            if picture:
+                path = path.removesuffix(_GENERATIONS) + _EDITS
+                body["images"] = [{"image_url": picture}]
         else:
             body["aspect_ratio"] = name_ratio(order.ratio)
             body["resolution"] = _RESOLUTION
-        return Ask(model=model, path=self._path, body=self._unknown.strip(model, body))
+            if picture:
+                body["input_references"] = [{"type": "image_url", "image_url": {"url": picture}}]
+        body = self._unknown.strip(model, body)
+        return Ask(model=model, path=path, body=body, has_reference=picture is not None)
 
     def learn(self, ask: Ask, answer: Answer) -> bool:
-        """See `Dialect`: a parameter is left out, or the other path tried, once (F23, F24)."""
-        if answer.is_good:
-            self._path, self._may_switch = ask.path, False  # what answers is remembered
-            return False
-        if self._unknown.learn(ask.model, ask.body, answer):
-            return True
-        if answer.status not in _NO_SUCH_PATH or not _is_about_path(answer):
-            return False
-        if ask.path != self._path:
-            return True  # another slide has found out meanwhile
-        if not self._may_switch:
-            return False
-        self._path = _OTHER_PATH[self._path]
-        return self._path != self._guess  # back at the guess: neither path is there
+        """See `Dialect`: a parameter is left out (F24)."""
+        return not answer.is_good and self._unknown.learn(ask.model, ask.body, answer)
 
     def find_addresses(self, item: Json) -> Iterator[str]:
         """See `Dialect`."""
@@ -75,13 +71,21 @@ class ImagesDialect:
                 yield url
 
 
+def list_images_dialects(base_url: str, path: str | None) -> tuple[Dialect, ...]:
+    """The given path, else those that pictures may be made at, the likelier first (F23)."""
+    paths = [path] if path else [OPENROUTER_PATH, OPENAI_PATH]
+    if not is_openrouter(base_url):
+        paths.reverse()
+    return tuple(ImagesDialect(base_url=base_url, path=path) for path in paths)
+
+
 def open_images(
     *,
     base_url: str,
     key: str,
     model: str,
     path: str | None = None,
-    stall_s: float = 30.0,
+    stall_s: float = STALL_S,
     downloads: Downloads | None = None,
 ) -> NetworkProvider:
     """A provider of shape A; be on the running loop.
@@ -98,24 +102,10 @@ def open_images(
         SettingsError: the base is no web address.
     """
     return NetworkProvider(
-        ImagesDialect(base_url=read_base_url(base_url), path=path),
+        AutoDialect(list_images_dialects(read_base_url(base_url), path)),
         base_url=base_url,
         key=key,
         model=model,
         stall_s=stall_s,
         downloads=downloads,
     )
-
-
-def _host(base_url: str) -> str:
-    return base_url.partition("://")[2].partition("/")[0].partition(":")[0].lower()
-
-
-def _is_about_path(answer: Answer) -> bool:
-    """Whether it is the path that is missing: a missing model is told with its name or more."""
-    complaint = find_complaint(answer, has_picture=False)
-    if complaint is None:
-        return True
-    words = complaint.message.lower()
-    is_about_model = "model" in words or "endpoints" in words
-    return not complaint.error.get("metadata") and not is_about_model

@@ -96,6 +96,10 @@ class PictureIntake:
         self._is_ended = False
         self._is_broken = False
         self._is_skipping = False
+        self._aside: bytearray | None = None
+        """A later picture, until it is known to be no thought: the draft has room for one."""
+        self._aside_index = 0
+        self._is_aside_whole = False
 
     def take(self, chunk: bytes) -> None:
         """See `Intake`.
@@ -107,15 +111,15 @@ class PictureIntake:
         self.is_blank = self.is_blank and chunk.isspace()
         for event in self.lift.feed(chunk):
             match event:
-                case PictureStart(index=index, is_draft=is_draft):
-                    self._start(index, is_draft=is_draft)
+                case PictureStart():
+                    self._start(event)
                 case PictureEnd(is_whole=is_whole) if not self._is_skipping:
-                    self._is_ended = True
-                    self._is_broken = not is_whole
+                    self._end(is_whole=is_whole)
                 case bytes(piece) if not self._is_skipping:
-                    self.spool.put(piece)
+                    self._put(piece)
                 case _:
                     pass  # of a preview
+        self._settle()
 
     def take_raw(self, buffer: bytearray, size: int) -> bool:
         """See `Intake`; raises as `take`."""
@@ -125,7 +129,7 @@ class PictureIntake:
         self._count(size)
         if not self._is_skipping:
             for piece in pieces:
-                self.spool.put(piece)
+                self._put(piece)
         return True
 
     @property
@@ -154,9 +158,41 @@ class PictureIntake:
             message = f"the answer is over {MAX_BYTES} bytes"
             raise CorruptPicture(message)
 
-    def _start(self, index: int, *, is_draft: bool) -> None:
-        self._is_skipping = is_draft
-        if not is_draft:
-            self.held = index
-            self._is_ended = False
+    def _start(self, start: PictureStart) -> None:
+        self._settle()
+        self._is_skipping = start.is_draft
+        if start.is_draft:
+            return
+        if start.may_be_thought and self.is_whole and not self.lift.find_mark(self.held or 0):
+            self._aside, self._aside_index = bytearray(), start.index
+            self._is_aside_whole = False
+            return
+        self._aside = None
+        self.held = start.index
+        self._is_ended = False
+        self.spool.restart()
+
+    def _put(self, piece: bytes) -> None:
+        if self._aside is None:
+            self.spool.put(piece)
+        else:
+            self._aside += piece
+
+    def _end(self, *, is_whole: bool) -> None:
+        if self._aside is None:
+            self._is_ended, self._is_broken = True, not is_whole
+        else:
+            self._is_aside_whole = is_whole
+
+    def _settle(self) -> None:
+        """Let a picture set aside take the held one's place, once it is known to be no thought."""
+        if self._aside is None or not self._is_aside_whole:
+            return
+        is_thought = self.lift.find_mark(self._aside_index)
+        if is_thought is None:
+            return
+        if not is_thought:
+            self.held = self._aside_index
             self.spool.restart()
+            self.spool.put(bytes(self._aside))
+        self._aside = None

@@ -38,6 +38,8 @@ _INLINE_IMAGE = re.compile(
 )
 _CONTEXT_BYTES = 256
 """How much of what came before a marker is looked at."""
+_INLINE_PART = re.compile(rb'"inline_?[dD]ata"\s*:\s*\{[^{}]*"data"\s*:\s*"\Z')
+_THOUGHT = re.compile(rb'"thought"\s*:\s*true')
 _SCHEME = re.compile(rb"[a-zA-Z]{1,10}:")
 _PICTURE_HEAD = re.compile(
     rb"(?:iVBORw0KGg|(?:\\?/|\\u002[fF])9j(?:\\?/|\\u002[fF])|UklGR|R0lGOD)(?:[A-Za-z0-9+/_-]|\\[/nru]){30}"
@@ -57,7 +59,9 @@ class PictureStart(Struct, frozen=True):
 
     index: int
     is_draft: bool
-    """A preview in an event stream: another picture will follow."""
+    """A preview in an event stream, or a thought known as one: not the picture asked for."""
+    may_be_thought: bool = False
+    """It is in an inline part of Gemini's, whose mark as a thought may follow it."""
 
 
 class PictureEnd(Struct, frozen=True):
@@ -127,6 +131,18 @@ class Lift:
         if not is_middle or buffer.find(_QUOTE, 0, size) >= 0:
             return None
         return self._base64.decode(memoryview(buffer)[:size])
+
+    def find_mark(self, index: int) -> bool | None:
+        """Whether that picture is marked as a thought; `None` while its part has not ended.
+
+        Source: Gemini's inline parts; nothing else in them has braces (F29).
+        """
+        at = self._skeleton.rfind(PLACEHOLDER % index + _QUOTE)
+        inner = self._skeleton.find(b"}", at)
+        end = self._skeleton.find(b"}", inner + 1)
+        if at < 0 or inner < 0 or end < 0:
+            return None
+        return _THOUGHT.search(self._skeleton, self._find_part(at), end) is not None
 
     def finish(self) -> bytes:
         """Everything but the pictures, once the last byte is in."""
@@ -251,9 +267,21 @@ class Lift:
 
     def _announce(self) -> None:
         self._is_announced = True
-        self._events.append(PictureStart(self.picture_count, self._is_draft()))
+        is_part = _INLINE_PART.search(self._skeleton[-_CONTEXT_BYTES:]) is not None
+        is_thought = is_part and self._is_marked()
+        self._events.append(
+            PictureStart(self.picture_count, is_thought or self._is_draft(), is_part)
+        )
         self._keep(PLACEHOLDER % self.picture_count)
         self.picture_count += 1
+
+    def _find_part(self, end: int) -> int:
+        """Where the inline part begins that is open at `end`."""
+        return max(0, self._skeleton.rfind(b"{", 0, max(0, self._skeleton.rfind(b"{", 0, end))))
+
+    def _is_marked(self) -> bool:
+        """Whether the part just begun has said already that it is a thought."""
+        return _THOUGHT.search(self._skeleton, self._find_part(len(self._skeleton))) is not None
 
     def _is_draft(self) -> bool:
         if not self.is_stream:

@@ -1,11 +1,10 @@
 """From a provider's answer to an error, or to nothing: then it brought a picture.
 
 An answer is judged by its machine-readable words first, by its status second,
-and never by its prose. The tables follow the policy; what providers really send
-is in sections 1.5, 2.3, 3.3 and 4 of the provider contracts.
+and never by its prose. The tables follow the policy; that of the words is in `words`.
+What providers really send is in sections 1.5, 2.3, 3.3 and 4 of the provider contracts.
 """
 
-import re
 from collections.abc import Callable, Iterator
 
 from slideloom.errors import (
@@ -17,114 +16,21 @@ from slideloom.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    TransientError,
     UpstreamDown,
 )
 from slideloom.providers.answers import Answer, Json
 from slideloom.providers.complaints import Complaint, find_complaint, list_dicts
 from slideloom.providers.retry_after import find_retry_after
-
-_ErrorClass = type[ProviderError]
-
-_WORDS: tuple[tuple[_ErrorClass, tuple[str, ...]], ...] = (
-    (
-        ContentBlocked,
-        (
-            "content_policy_violation",
-            "content_policy",
-            "content_filter(ed)?",
-            "refusal",
-            "moderation_blocked",
-            "(content|request)_moderated",
-            "responsibleaipolicyviolation",
-            ".*sensitivecontent.*",
-            ".*sensitive.*detected",
-            "data_?inspection_?failed",
-        ),
-    ),
-    (
-        QuotaExhausted,
-        (
-            "insufficient_(quota|credits|balance|funds|user_quota)",
-            "payment_required",
-            "billing_.*",
-            "arrearage",
-            "account_?overdue(error)?",
-            "openrouter_free_tier_daily",
-            ".*perday.*",
-        ),
-    ),
-    (
-        BadRequest,
-        (
-            "model_not_found",
-            "wrong_endpoint",
-            "no_endpoints",
-            "model_deprecated",
-            "model_unavailable_upstream",
-            "(region|privacy)_restricted",
-            "constraint_filtered",
-            "free_variant_ended",
-        ),
-    ),
-    (
-        RateLimited,
-        (
-            "(model_)?capacity_exhausted",
-            "rate_?limit.*",
-            "resource_exhausted",
-            "throttling.*",
-            "too_?many_?requests",
-            "openrouter_shared_capacity",
-            "upstream_provider_shared_pool",
-        ),
-    ),
-    (
-        AuthFailed,
-        (
-            "authentication(_error|_failed)?",
-            "unauthenticated",
-            "unauthorized",
-            "invalid_?api_?key",
-            "api_key_invalid",
-            "permission_(denied|error)",
-        ),
-    ),
-    (
-        UpstreamDown,
-        (
-            "provider_(overloaded|unavailable|error)",
-            "overloaded(_error)?",
-            "timeout|deadline_exceeded|gateway_timeout",
-            "server(_error)?|internal(_error|_server_error)?|api_error",
-            "unmapped",
-            "((temporarily|service)_)?unavailable",
-            "bad_gateway",
-        ),
-    ),
-    (
-        BadRequest,
-        (
-            "invalid_(request(_error)?|prompt|argument|image|value)",
-            "invalidparameter.*",
-            "(unknown|unsupported)_(parameter|value)",
-            "(image_)?not_found(_error)?",
-            "(failed_precondition|precondition_failed)",
-            "payload_too_large",
-            "unprocessable",
-            "(context_length|max_tokens|token_limit)_exceeded",
-            "string_too_long",
-            "image_too_(large|small)",
-            "unsupported_image_format",
-            "image_download_failed",
-        ),
-    ),
+from slideloom.providers.usage import find_cost_usd
+from slideloom.providers.words import (
+    ErrorClass,
+    find_meaning,
+    is_about_capacity,
+    is_content_word,
 )
-"""Words of errors, the weightiest first. Source: `error_type` vocabulary, and vendors' codes."""
-_PATTERNS = tuple((kind, re.compile("|".join(words))) for kind, words in _WORDS)
-_WEAK_FROM = 5
-"""Behind so many rows, an HTTP error status knows better than the words."""
 
-_STATUSES: dict[int, _ErrorClass] = {
+_STATUSES: dict[int, ErrorClass] = {
     401: AuthFailed,
     402: QuotaExhausted,
     403: AuthFailed,
@@ -178,6 +84,7 @@ def judge(
     complaint = find_complaint(answer, has_picture=has_picture)
     code: str | None
     retry_after_s = None
+    is_capacity = False
     if refusal:
         kind, code = refusal
         detail = ": ".join(filter(None, (code, find_prose(answer))))
@@ -186,6 +93,9 @@ def judge(
         kind, code = classify(answer, complaint), complaint.code
         detail = complaint.message or f"HTTP {answer.status}"
         retry_after_s = find_retry_after(answer, complaint.error, detail, now_s=now_s)
+        is_capacity = issubclass(kind, TransientError) and is_about_capacity(
+            complaint, _find_status(answer, complaint)
+        )
     elif has_picture:
         return None
     else:
@@ -196,17 +106,19 @@ def judge(
         provider_code=clean(code) if code else None,
         request_id=find_request_id(answer, clean=clean),
         retry_after_s=retry_after_s,
+        cost_usd=find_cost_usd(answer),
+        is_capacity=is_capacity,
     )
 
 
-def classify(answer: Answer, complaint: Complaint) -> _ErrorClass:
+def classify(answer: Answer, complaint: Complaint) -> ErrorClass:
     """Which row of the policy an error belongs to."""
-    if any(_PATTERNS[0][1].fullmatch(word) for word in complaint.quoted):
+    if any(map(is_content_word, complaint.quoted)):
         return ContentBlocked
-    row = _find_row(complaint.words)
-    status = complaint.status if answer.is_good else answer.status
-    if row is not None and (row < _WEAK_FROM or status is None):
-        return _PATTERNS[row][0]
+    status = _find_status(answer, complaint)
+    meaning = find_meaning(complaint.words, has_status=status is not None)
+    if meaning is not None:
+        return meaning
     if complaint.is_retryable is not None:
         return _by_flag(status, is_retryable=complaint.is_retryable)
     if status is None:
@@ -216,7 +128,12 @@ def classify(answer: Answer, complaint: Complaint) -> _ErrorClass:
     return _STATUSES.get(status) or (UpstreamDown if status >= _SERVER_ERROR else BadRequest)
 
 
-def _by_flag(status: int | None, *, is_retryable: bool) -> _ErrorClass:
+def _find_status(answer: Answer, complaint: Complaint) -> int | None:
+    """The HTTP error status, of the answer or told in it."""
+    return complaint.status if answer.is_good else answer.status
+
+
+def _by_flag(status: int | None, *, is_retryable: bool) -> ErrorClass:
     """Source: `error.availability.retryable`, which its docs tell to prefer to any code."""
     if not is_retryable:
         return BadRequest
@@ -250,19 +167,23 @@ def find_prose(answer: Answer) -> str:
             for part in list_dicts(value):
                 if isinstance(text := part.get("text"), str) and text.strip():
                     return text.strip()
-    return ""
+    said = (text.strip() for item in answer.objects for text in _google_prose(item))
+    return next(filter(None, said), "")
 
 
-def _find_row(words: tuple[str, ...]) -> int | None:
-    rows = (
-        row
-        for row, (_, pattern) in enumerate(_PATTERNS)
-        if any(pattern.fullmatch(word) for word in words)
-    )
-    return next(rows, None)
+def _google_prose(item: Json) -> Iterator[str]:
+    """The same in shape C, where a thought is no answer."""
+    feedback = item.get("promptFeedback")
+    told = [feedback.get("blockReasonMessage")] if isinstance(feedback, dict) else []
+    for candidate in list_dicts(item.get("candidates")):
+        told.append(candidate.get("finishMessage"))
+        content = candidate.get("content")
+        parts = list_dicts(content.get("parts") if isinstance(content, dict) else None)
+        told += (part.get("text") for part in parts if part.get("thought") is not True)
+    yield from (text for text in told if isinstance(text, str))
 
 
-def _find_refusal(answer: Answer, *, has_picture: bool) -> tuple[_ErrorClass, str] | None:
+def _find_refusal(answer: Answer, *, has_picture: bool) -> tuple[ErrorClass, str] | None:
     """A refusal by a machine-readable reason, and that reason."""
     for reason in _reasons(answer):
         if reason.lower() in _BLOCKED_REASONS:
@@ -304,7 +225,7 @@ def _messages(answer: Answer) -> Iterator[Json]:
         yield from list_messages(item)
 
 
-def _miss(answer: Answer, *, is_cut: bool) -> tuple[_ErrorClass, str | None, str]:
+def _miss(answer: Answer, *, is_cut: bool) -> tuple[ErrorClass, str | None, str]:
     """A good status, no error, no picture."""
     if answer.is_page:
         return UpstreamDown, None, answer.words

@@ -197,11 +197,19 @@ def build_gemini(ask: Ask, cost_usd: float, *, count: int = 1) -> dict[str, Any]
     parts = [
         {"inlineData": {"mimeType": ask.media_type, "data": token(index)}} for index in range(count)
     ]
+    answer = build_gemini_chunk(ask, *parts, finish_reason="STOP")
+    return {**answer, "usageMetadata": build_usage(ask, cost_usd)}
+
+
+def build_gemini_chunk(
+    ask: Ask, *parts: dict[str, Any], finish_reason: str | None = None
+) -> dict[str, Any]:
+    """One event of shape C's stream, or all but the usage of its whole answer."""
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": list(parts)}}
+    if finish_reason:
+        candidate["finishReason"] = finish_reason
     return {
-        "candidates": [
-            {"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": parts}}
-        ],
-        "usageMetadata": build_usage(ask, cost_usd),
+        "candidates": [{**candidate, "index": 0}],
         "modelVersion": ask.model,
         "responseId": "emulated",
     }
@@ -222,6 +230,30 @@ def build_chunk(
         "choices": [choice],
         **more,
     }
+
+
+def gemini_event(skeleton: object, payloads: Sequence[Pieces] = ()) -> Pieces:
+    """One event as Google writes it: lines end in CR and LF."""
+    return (b"data: ", *render(skeleton, payloads), b"\r\n\r\n")
+
+
+def gemini_events(
+    ask: Ask, cost_usd: float, pictures: Sequence[Pieces], *, thoughts: int = 0
+) -> Pieces:
+    """Shape C's event stream: a thought, each picture whole in one line, usage; no `[DONE]`.
+
+    The first `thoughts` pictures are drafts.
+    """
+    thinking = {"text": "Drawing a calm slide.", "thought": True}
+    pieces = [*gemini_event(build_gemini_chunk(ask, thinking))]
+    for index, picture in enumerate(pictures):
+        part: dict[str, Any] = {"inlineData": {"mimeType": ask.media_type, "data": token(0)}}
+        if index < thoughts:
+            part["thought"] = True
+        pieces.extend(gemini_event(build_gemini_chunk(ask, part), (picture,)))
+    last = build_gemini_chunk(ask, {"text": ""}, finish_reason="STOP")
+    pieces.extend(gemini_event({**last, "usageMetadata": build_usage(ask, cost_usd)}))
+    return tuple(pieces)
 
 
 def images_events(ask: Ask, cost_usd: float, drafts: Sequence[Pieces], final: Pieces) -> Pieces:

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, cast
 import msgspec
 from msgspec import Struct
 
+from tests.support.upstream.google import choose_size, find_violation, to_camel
 from tests.support.upstream.plan import MediaType, Plan, Shape
 
 Dialect = Literal["openrouter", "openai", "google"]
@@ -52,6 +53,14 @@ class Ask(Struct, frozen=True, kw_only=True):
 class BadAsk(ValueError):
     """The call's body cannot be understood."""
 
+    def __init__(
+        self, message: str, field: str = "", *, body: dict[str, Any] | None = None
+    ) -> None:
+        """Take the reason, where in the body it is, and the body if that could be read."""
+        super().__init__(message)
+        self.field = field
+        self.body = body
+
 
 def parse_ask(
     shape: Shape, dialect: Dialect, raw: bytes, *, plan: Plan, path_model: str = ""
@@ -59,7 +68,7 @@ def parse_ask(
     """Read a call's body.
 
     Raises:
-        BadAsk: not a JSON object, no prompt, or an impossible size.
+        BadAsk: not a JSON object, no prompt, an impossible size, or what Google does not take.
     """
     try:
         body = msgspec.json.decode(raw)
@@ -68,11 +77,16 @@ def parse_ask(
     if not isinstance(body, dict):
         message = "the body is not an object"
         raise BadAsk(message)
+    if shape == "gemini":
+        violation = find_violation(body, path_model)
+        if violation:
+            raise BadAsk(violation.message, violation.field, body=body)
+        body = to_camel(body)
     prompt = _read_prompt(shape, body)
     if not prompt:
         message = "a prompt is required"
         raise BadAsk(message)
-    width_px, height_px = _read_size(shape, body)
+    width_px, height_px = _read_size(shape, body, path_model)
     return Ask(
         shape=shape,
         dialect=dialect,
@@ -126,7 +140,7 @@ def _read_text(content: object) -> str:
     return ""
 
 
-def _read_size(shape: Shape, body: dict[str, Any]) -> tuple[int, int]:
+def _read_size(shape: Shape, body: dict[str, Any], path_model: str) -> tuple[int, int]:
     match shape:
         case "images":
             size = str(body.get("size") or "")
@@ -142,8 +156,10 @@ def _read_size(shape: Shape, body: dict[str, Any]) -> tuple[int, int]:
             )
         case "gemini":
             config = (body.get("generationConfig") or {}).get("imageConfig") or {}
-            return size_for(
-                str(config.get("aspectRatio") or "1:1"), str(config.get("imageSize") or "1K")
+            return choose_size(
+                path_model,
+                str(config.get("aspectRatio") or "1:1"),
+                str(config.get("imageSize") or "1K"),
             )
 
 

@@ -7,7 +7,12 @@ from tests.support.upstream.answers import Headers
 from tests.support.upstream.asks import Ask, BadAsk, parse_ask, size_for
 from tests.support.upstream.bill import Bill, Call, Visit
 from tests.support.upstream.choice import Chooser, Chosen
-from tests.support.upstream.envelopes import openrouter_error, plain_error
+from tests.support.upstream.envelopes import (
+    bad_key_error,
+    bad_request_error,
+    openrouter_error,
+    plain_error,
+)
 from tests.support.upstream.exchange import Exchange
 from tests.support.upstream.faults import NoSuchFault
 from tests.support.upstream.faults.requests import no_endpoints
@@ -22,6 +27,7 @@ from tests.support.upstream.wire import Connection, Head, read_key
 
 MISUSED = 418
 """Status of a call whose fault does not exist: a mistake in the test, said loudly."""
+_UNAUTHORIZED = 401
 
 
 class Desk:
@@ -71,11 +77,13 @@ class Desk:
         try:
             ask = parse_ask(shape, dialect, body, plan=self.plan, path_model=generation.model)
         except BadAsk as error:
-            self._turn_away(connection, call, refuse(400, plain_error(dialect, 400, str(error))))
+            call.body = error.body
+            said = bad_request_error(dialect, str(error), field=error.field)
+            self._turn_away(connection, call, refuse(400, said))
             return
         call.model, call.prompt = ask.model, ask.prompt
         call.body = ask.body if self.plan.record_bodies else None
-        key, now_s = read_key(head), asyncio.get_running_loop().time()
+        key, now_s = _read_key(head, generation), asyncio.get_running_loop().time()
         reject = self.gate.decide(key, now_s=now_s, in_flight=self.bill.in_flight)
         if reject is not None:
             call.rejected = reject.reason
@@ -181,6 +189,9 @@ class Desk:
         headers: Headers = ()
         if reject.retry_after_s is not None:
             headers = (("Retry-After", f"{math.ceil(reject.retry_after_s)}"),)
+        if ask.dialect == "google" and reject.status == _UNAUTHORIZED:
+            said = bad_key_error(is_missing=reject.message.startswith("Missing"))
+            return refuse(said["error"]["code"], said)
         body = plain_error(ask.dialect, reject.status, reject.message)
         script = refuse(reject.status, body, headers=headers)
         wait_s = self.plan.reject_latency_s
@@ -199,7 +210,7 @@ class Desk:
         call = Call(
             number=len(self.bill.calls) + 1,
             path=head.path,
-            key_tail=read_key(head)[-4:],
+            key_tail=_read_key(head, generation)[-4:],
             headers=head.headers,
             connection=connection.number,
             started_s=self._now_s(),
@@ -210,6 +221,10 @@ class Desk:
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time() - self._zero_s
+
+
+def _read_key(head: Head, generation: Generation) -> str:
+    return read_key(head, is_google=generation.dialect == "google")
 
 
 def _blank_ask(generation: Generation) -> Ask:

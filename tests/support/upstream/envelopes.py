@@ -40,6 +40,32 @@ def google_error(code: int, message: str, *details: dict[str, Any]) -> dict[str,
     return {"error": error}
 
 
+def bad_key_error(*, is_missing: bool) -> dict[str, Any]:
+    """Google's word for a bad key: status 403 without one, 400 for a wrong or dead one."""
+    if is_missing:
+        return google_error(
+            403, "Method doesn't allow unregistered callers. Please use API Key to call this API."
+        )
+    return google_error(
+        400,
+        "API key not valid. Please pass a valid API key.",
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "API_KEY_INVALID",
+            "domain": "googleapis.com",
+        },
+    )
+
+
+def bad_request_error(dialect: Dialect, message: str, *, field: str = "") -> dict[str, Any]:
+    """A request that cannot be taken, in the dialect's envelope; Google names the field."""
+    if dialect != "google":
+        return plain_error(dialect, 400, message)
+    violation = {"field": field, "description": message} if field else {"description": message}
+    kind = "type.googleapis.com/google.rpc.BadRequest"
+    return google_error(400, message, {"@type": kind, "fieldViolations": [violation]})
+
+
 def plain_error(
     dialect: Dialect, status: int, message: str, *, kind: str = "server_error"
 ) -> dict[str, Any]:

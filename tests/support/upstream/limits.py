@@ -47,14 +47,15 @@ class Gate:
 
     def _check(self, key: str, elapsed_s: float, now_s: float, in_flight: int) -> Reject | None:
         return (
-            self._check_key(key)
+            self.check_key(key)
             or self._check_outage(elapsed_s)
             or self._check_balance(key, in_flight)
             or self._check_limit(elapsed_s, in_flight)
             or self._take_token(now_s)
         )
 
-    def _check_key(self, key: str) -> Reject | None:
+    def check_key(self, key: str) -> Reject | None:
+        """Whether the key is none, or dead."""
         if not key:
             return Reject("key", 401, "Missing Authentication header")
         if self._plan.keys and key not in self._plan.keys:

@@ -2,11 +2,19 @@
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 from msgspec import Struct
 
 from tests.support.upstream.asks import Dialect
-from tests.support.upstream.envelopes import html_page, openrouter_error
+from tests.support.upstream.envelopes import (
+    bad_key_error,
+    google_error,
+    html_page,
+    openai_error,
+    openrouter_error,
+)
+from tests.support.upstream.limits import Gate
 from tests.support.upstream.plan import Plan, Shape
 from tests.support.upstream.scripts import refuse
 from tests.support.upstream.steps import Script
@@ -45,7 +53,7 @@ def find_generation(method: str, path: str) -> Generation | None:
     if path.endswith("/chat/completions"):
         return Generation("chat", "openrouter")
     found = _GEMINI_PATTERN.fullmatch(path)
-    return Generation("gemini", "google", found[1]) if found else None
+    return Generation("gemini", "google", unquote(found[1])) if found else None
 
 
 def is_missing(plan: Plan, path: str) -> bool:
@@ -62,29 +70,77 @@ def tell_missing(plan: Plan, head: Head) -> Script:
     return refuse(status, openrouter_error(status, f"No route for {head.path}"))
 
 
-def tell(  # noqa: PLR0911 - a table
-    head: Head,
-    plan: Plan,
-    spent_usd: float,
-) -> tuple[int, Script]:
+def tell(head: Head, plan: Plan, gate: Gate) -> tuple[int, Script]:
     """Discovery and account: the status and the answer; 404 for anything else."""
-    ending = head.path.rpartition("/")[2]
     if head.method != "GET":
-        return 404, refuse(404, openrouter_error(404, "Not Found"))
-    if ending in {"key", "credits"} and not read_key(head):
-        return 401, refuse(401, openrouter_error(401, "Missing Authentication header"))
+        status, body = 404, openrouter_error(404, "Not Found")
+    elif "/v1beta/" in head.path or "x-goog-api-key" in head.headers:
+        status, body = _tell_google(head, gate)
+    elif head.path == "/v1/models":
+        status, body = _tell_openai(head, gate)
+    else:
+        status, body = _tell_openrouter(head, plan, gate)
+    return status, refuse(status, body)
+
+
+def _tell_openrouter(head: Head, plan: Plan, gate: Gate) -> tuple[int, dict[str, Any]]:
+    ending = head.path.rpartition("/")[2]
+    key = read_key(head)
+    if ending in {"key", "credits"} and (reject := gate.check_key(key)):
+        return 401, openrouter_error(401, reject.message)
     match ending:
         case "models":
-            images_only = head.path.endswith("/images/models")
-            return 200, refuse(200, _build_models(images_only=images_only))
+            return 200, _build_models(images_only=head.path.endswith("/images/models"))
         case "endpoints" if _ENDPOINTS_PATTERN.fullmatch(head.path):
-            return 200, refuse(200, _build_endpoints(head.path, plan.cost_usd))
+            return 200, _build_endpoints(head.path, plan.cost_usd)
         case "key":
-            return 200, refuse(200, _build_key(plan, spent_usd))
+            return 200, _build_key(_find_limit(plan, gate, key), gate.spent_usd)
         case "credits":
-            return 200, refuse(200, _build_credits(plan, spent_usd))
+            return 200, _build_credits(_find_limit(plan, gate, key), gate.spent_usd)
         case _:
-            return 404, refuse(404, openrouter_error(404, "Not Found"))
+            return 404, openrouter_error(404, "Not Found")
+
+
+def _find_limit(plan: Plan, gate: Gate, key: str) -> float | None:
+    """What the account may spend in all; a broke one no more than it has."""
+    return gate.spent_usd if key in gate.broke else plan.balance_usd
+
+
+def _tell_openai(head: Head, gate: Gate) -> tuple[int, dict[str, Any]]:
+    """OpenAI and most gateways show their models to those with a key alone."""
+    if gate.check_key(read_key(head)):
+        kind, code = "invalid_request_error", "invalid_api_key"
+        return 401, openai_error("Incorrect API key provided.", kind, code)
+    models = [{"id": name, "object": "model", "owned_by": "emulated"} for name in MODELS]
+    return 200, {"object": "list", "data": models}
+
+
+def _tell_google(head: Head, gate: Gate) -> tuple[int, dict[str, Any]]:
+    """Google's list of models, or one of them; it costs nothing, and the key is looked at."""
+    key = read_key(head, is_google=True)
+    if gate.check_key(key):
+        said = bad_key_error(is_missing=not key)
+        return said["error"]["code"], said
+    names = [name.removeprefix("google/") for name in MODELS if name.startswith("google/")]
+    models = [_build_google_model(name) for name in names]
+    path, _, ending = head.path.rpartition("/")
+    if ending == "models":
+        return 200, {"models": models}
+    if path.endswith("/models") and ending in names:
+        return 200, models[names.index(ending)]
+    message = f"models/{ending} is not found for API version v1beta"
+    return 404, google_error(404, message)
+
+
+def _build_google_model(name: str) -> dict[str, Any]:
+    return {
+        "name": f"models/{name}",
+        "version": "1",
+        "displayName": name,
+        "inputTokenLimit": 65536,
+        "outputTokenLimit": 32768,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }
 
 
 def _build_models(*, images_only: bool) -> dict[str, Any]:
@@ -130,8 +186,7 @@ def _build_endpoints(path: str, cost_usd: float) -> dict[str, Any]:
     return {"id": found[1] if found else "", "endpoints": [endpoint]}
 
 
-def _build_key(plan: Plan, spent_usd: float) -> dict[str, Any]:
-    limit = plan.balance_usd
+def _build_key(limit: float | None, spent_usd: float) -> dict[str, Any]:
     return {
         "data": {
             "label": "sk-or-v1-emu...ted",
@@ -147,6 +202,6 @@ def _build_key(plan: Plan, spent_usd: float) -> dict[str, Any]:
     }
 
 
-def _build_credits(plan: Plan, spent_usd: float) -> dict[str, Any]:
-    total = 100.0 if plan.balance_usd is None else plan.balance_usd
+def _build_credits(limit: float | None, spent_usd: float) -> dict[str, Any]:
+    total = 100.0 if limit is None else limit
     return {"data": {"total_credits": total, "total_usage": round(spent_usd, 6)}}

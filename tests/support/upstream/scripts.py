@@ -36,9 +36,8 @@ class Case(Struct, frozen=True, kw_only=True):
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the answer shall be an event stream; shape C has none here."""
-        wanted = self.plan.stream == "always" or (self.plan.stream == "asked" and self.ask.stream)
-        return wanted and self.ask.shape != "gemini"
+        """Whether the answer shall be an event stream; shape C cannot ask for one here."""
+        return self.plan.stream == "always" or (self.plan.stream == "asked" and self.ask.stream)
 
     def plate(
         self,
@@ -134,7 +133,7 @@ def beat(case: Case) -> bytes:
 
 
 def build_events(case: Case) -> Pieces:
-    """The good answer as an event stream; shape C has none here and gives JSON in one event."""
+    """The good answer as an event stream, shape C's as `streamGenerateContent` gives it."""
     match case.ask.shape:
         case "images":
             drafts = [case.picture(f"draft-{index}") for index in range(case.plan.partials)]
@@ -144,7 +143,7 @@ def build_events(case: Case) -> Pieces:
                 case.ask, case.plan.cost_usd, case.generation_id, [case.picture()]
             )
         case "gemini":
-            return answers.event(answers.render(build_skeleton(case), (case.picture(),)))
+            return answers.gemini_events(case.ask, case.plan.cost_usd, [case.picture()])
 
 
 def succeed(case: Case) -> Script:
@@ -158,6 +157,8 @@ def reply(case: Case, skeleton: object, payloads: Sequence[Pieces] = ()) -> Scri
     """A 200 with any skeleton: as JSON, or told as an event stream when the call wants one."""
     if not case.is_streamed or not isinstance(skeleton, dict):
         return answer(case, answers.render(skeleton, payloads))
+    if case.ask.shape == "gemini":
+        return stream(case, answers.gemini_event(skeleton, payloads))
     retold = _retell_chat(skeleton) if case.ask.shape == "chat" else _retell_images(skeleton)
     events = [piece for value in retold for piece in answers.event(answers.render(value, payloads))]
     return stream(case, (*events, answers.DONE))

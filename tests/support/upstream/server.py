@@ -87,6 +87,11 @@ class Upstream:
         return f"{self.origin}/api/v1"
 
     @property
+    def google_url(self) -> str:
+        """The same as Google writes it."""
+        return f"{self.origin}/v1beta"
+
+    @property
     def plan(self) -> Plan:
         """What is played now."""
         return self._plan
@@ -158,7 +163,7 @@ class Upstream:
         if head.method == "GET" and head.path.startswith("/files/"):
             status, script = self._desk.files.serve(head.path, self.origin)
         else:
-            status, script = routes.tell(head, self._plan, self._desk.gate.spent_usd)
+            status, script = routes.tell(head, self._plan, self._desk.gate)
         self._desk.record_visit(head, status)
         return script
 

@@ -92,8 +92,9 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """All was taken."""
         self.is_full = False
-        if self.exchange is not None and not self.exchange.waits_for_time:
-            self.exchange.advance()
+        # Not at once: closed in the middle of its own work, as by an answer's last step, the
+        # transport would tell twice that the connection is lost.
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     def data_received(self, data: bytes) -> None:
         """Collect; handle a request when it is whole."""
@@ -126,6 +127,11 @@ class Connection(asyncio.Protocol):
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+    def _go_on(self) -> None:
+        exchange = self.exchange
+        if exchange is not None and not self.is_full and not exchange.waits_for_time:
+            exchange.advance()
 
     def _read_request(self) -> None:
         if self.exchange is not None or self.transport.is_closing():
@@ -200,9 +206,11 @@ def _parse_head(raw: bytes) -> Head:
     return Head(method, path, query, headers)
 
 
-def read_key(head: Head) -> str:
-    """The key a request carries, as Bearer or as Google's header; empty without one."""
+def read_key(head: Head, *, is_google: bool = False) -> str:
+    """The key a request carries, as Bearer, or at Google in its own header; empty without one."""
+    if is_google:
+        return head.headers.get("x-goog-api-key", "")
     kind, _, key = head.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and key.strip():
         return key.strip()
-    return head.headers.get("x-goog-api-key", "")
+    return ""

@@ -52,7 +52,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     wanted: ErrorCode | None
     """Code the slide ends in when every call has this fault; `None` is success."""
     calls: int
-    """Most paid-path calls for one slide when each has this fault, with default settings.
+    """Paid-path calls for one slide when each has this fault, with default settings: exactly.
 
     `UNTIL_DEADLINE` where there is no number.
     """
@@ -64,6 +64,10 @@ class Fault(Struct, frozen=True, kw_only=True):
     """Whether a more forgiving client that gets a picture out of it is right as well."""
     ratio_ok: bool = True
     """For success: whether the picture has the ratio asked for."""
+    part: str = "final"
+    """For success: what the right picture's stamp says of its place in the answer."""
+    mends: tuple[Shape, ...] = ()
+    """Shapes in which a client that finds its own wording or path asks once more, unbilled."""
     before_body: bool = False
     """Played when the head is there, before the body is read; only plans can choose it so."""
     effect: Literal["revoke_key", "empty_balance"] | None = None
@@ -87,6 +91,8 @@ class Options(TypedDict, total=False):
     also: tuple[ErrorCode, ...]
     may_succeed: bool
     ratio_ok: bool
+    part: str
+    mends: tuple[Shape, ...]
     before_body: bool
     effect: Literal["revoke_key", "empty_balance"] | None
     argument: str

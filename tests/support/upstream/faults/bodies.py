@@ -64,6 +64,15 @@ def in_first_choice(**changes: object) -> Player:
     return edited(change)
 
 
+def _in_candidate(**changes: object) -> Player:
+    """Good, but for these values in the first candidate."""
+
+    def change(skeleton: dict[str, Any]) -> None:
+        skeleton["candidates"][0].update(changes)
+
+    return edited(change)
+
+
 def in_message(**changes: object) -> Player:
     """Good, but for these values in the first choice's message."""
 
@@ -117,6 +126,30 @@ NO_IMAGE_FAULTS: Final = (
         edited(lambda body: {**body, "candidates": [{"index": 0, "finishReason": "STOP"}]}),
     ),
     _none(
+        "F02_null_candidates",
+        "200, candidates is null",
+        _GEMINI,
+        edited(lambda body: {**body, "candidates": None}),
+    ),
+    _none(
+        "F02_no_parts",
+        "200, a candidate whose content has no parts",
+        _GEMINI,
+        _in_candidate(content={"role": "model"}),
+    ),
+    _none(
+        "F02_null_parts",
+        "200, parts is null",
+        _GEMINI,
+        _in_candidate(content={"role": "model", "parts": None}),
+    ),
+    _none(
+        "F02_empty_data",
+        "200, the inline part's data is an empty string",
+        _GEMINI,
+        _in_candidate(content={"parts": [{"inlineData": {"mimeType": "image/png", "data": ""}}]}),
+    ),
+    _none(
         "F02_empty_object",
         "200, {}",
         ("images", "chat", "gemini"),
@@ -161,9 +194,25 @@ _CONTENT_REASONS: Final = (
     "IMAGE_SAFETY",
     "IMAGE_PROHIBITED_CONTENT",
     "IMAGE_RECITATION",
+    "MODEL_ARMOR",
 )
-_NO_IMAGE_REASONS: Final = ("NO_IMAGE", "IMAGE_OTHER", "OTHER", "MAX_TOKENS", "MALFORMED_RESPONSE")
-_BLOCK_REASONS: Final = ("SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY")
+_NO_IMAGE_REASONS: Final = (
+    "NO_IMAGE",
+    "IMAGE_OTHER",
+    "OTHER",
+    "MAX_TOKENS",
+    "MALFORMED_RESPONSE",
+    "LANGUAGE",
+)
+_BLOCK_REASONS: Final = (
+    "SAFETY",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "IMAGE_SAFETY",
+    "MODEL_ARMOR",
+    "JAILBREAK",
+)
 
 
 def _finishes(reason: str) -> Player:
@@ -192,6 +241,12 @@ def _refusal(
 ) -> Fault:
     options: Options = {"wanted": "content_blocked", "shapes": shapes, **more}
     return refused(name, about, script, **options)
+
+
+def _refuse_after_draft(skeleton: dict[str, Any]) -> None:
+    candidate = skeleton["candidates"][0]
+    candidate["content"]["parts"][0]["thought"] = True
+    candidate["finishReason"] = "IMAGE_SAFETY"
 
 
 _BLANK: Final = {"role": "assistant", "content": ""}
@@ -251,6 +306,27 @@ REFUSAL_FAULTS: Final = (
             _blocks(reason),
         )
         for reason in _BLOCK_REASONS
+    ),
+    _refusal(
+        "F04_empty_candidates",
+        "200, a blockReason beside empty candidates and the usage",
+        _GEMINI,
+        edited(
+            lambda body: {
+                **body,
+                "promptFeedback": {
+                    "blockReason": "PROHIBITED_CONTENT",
+                    "blockReasonMessage": "The prompt was blocked.",
+                },
+                "candidates": [],
+            }
+        ),
+    ),
+    _refusal(
+        "F03_draft_then_safety",
+        "200, a draft made while thinking, then IMAGE_SAFETY instead of the picture",
+        _GEMINI,
+        edited(_refuse_after_draft),
     ),
     _refusal(
         "F18_nsfw_flag",

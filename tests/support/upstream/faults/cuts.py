@@ -167,7 +167,6 @@ CUT_FAULTS: Final = (
         "F26_stale_keepalive",
         "closed without a byte if the connection was used before, else a good answer",
         _stale,
-        calls=2,
     ),
     lost(
         "F33_lost_reset", "made and charged, then reset without a byte", lambda _: (Work(), Reset())

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tests.support.upstream.answers import token
-from tests.support.upstream.envelopes import openrouter_error
+from tests.support.upstream.envelopes import google_error, openrouter_error
 from tests.support.upstream.faults.base import (
     ONCE,
     OPENAI_SHAPES,
@@ -48,7 +48,29 @@ def _inner(
     )
 
 
+def _google(
+    name: str, status: int, wanted: ErrorCode, calls: int, *, in_list: bool = False
+) -> Fault:
+    """Google's envelope as the body of a 200, as gateways pass it on."""
+    whole = google_error(status, "The service said no.")
+    return Fault(
+        name=f"F07_google_{name}",
+        about=f"200, the whole body is Google's error {status}{', in a list' if in_list else ''}",
+        script=lambda case: reply(case, [whole] if in_list else whole),
+        shapes=("gemini",),
+        wanted=wanted,
+        calls=calls,
+    )
+
+
 ERROR_IN_BODY_FAULTS: Final = (
+    _google("400", 400, "bad_request", ONCE),
+    _google("401", 401, "auth_failed", ONCE),
+    _google("403", 403, "auth_failed", ONCE),
+    _google("429", 429, "rate_limited", UNTIL_DEADLINE),
+    _google("500", 500, "upstream_unavailable", UNBILLED),
+    _google("503", 503, "upstream_unavailable", UNBILLED),
+    _google("504_list", 504, "upstream_unavailable", UNBILLED, in_list=True),
     *_inner("500", 500, "upstream_unavailable", UNBILLED, message="Internal Server Error"),
     *_inner(
         "502",

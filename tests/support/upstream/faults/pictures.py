@@ -241,8 +241,20 @@ def _sized(choose: Callable[[Ask], tuple[int, int]]) -> Player:
     )
 
 
+def _part(build: Callable[[str], dict[str, object]]) -> Player:
+    """Shape C, its only part written otherwise; `build` takes where the base64 goes."""
+
+    def play(case: Case) -> Script:
+        skeleton = build_skeleton(case)
+        skeleton["candidates"][0]["content"]["parts"] = [build(token(0))]
+        return reply(case, skeleton, [case.picture()])
+
+    return play
+
+
 _CHAT: Final[tuple[Shape, ...]] = ("chat",)
 _IMAGES: Final[tuple[Shape, ...]] = ("images",)
+_GEMINI: Final[tuple[Shape, ...]] = ("gemini",)
 
 ODD_PICTURE_FAULTS: Final = (
     fine("F16_jpeg", "declared as asked, the bytes are JPEG", _true_type("image/jpeg")),
@@ -270,6 +282,30 @@ ODD_PICTURE_FAULTS: Final = (
     ),
     fine(
         "F16_upper_url", "DATA:IMAGE/PNG;BASE64", _declared("DATA:IMAGE/PNG;BASE64,"), shapes=_CHAT
+    ),
+    fine(
+        "F16_snake_case",
+        "inline_data and mime_type instead of inlineData and mimeType",
+        _part(lambda data: {"inline_data": {"mime_type": "image/png", "data": data}}),
+        shapes=_GEMINI,
+    ),
+    fine(
+        "F16_data_first",
+        "data before mimeType",
+        _part(lambda data: {"inlineData": {"data": data, "mimeType": "image/png"}}),
+        shapes=_GEMINI,
+    ),
+    fine(
+        "F16_no_mime_type",
+        "mimeType absent",
+        _part(lambda data: {"inlineData": {"data": data}}),
+        shapes=_GEMINI,
+    ),
+    fine(
+        "F16_octet_stream",
+        "declared application/octet-stream",
+        _part(lambda data: {"inlineData": {"mimeType": "application/octet-stream", "data": data}}),
+        shapes=_GEMINI,
     ),
     fine("F17_square", "ratio ignored: 1024x1024", _sized(lambda _: (1024, 1024)), ratio_ok=False),
     fine("F17_4_3", "ratio ignored: 1184x864", _sized(lambda _: (1184, 864)), ratio_ok=False),

@@ -53,7 +53,11 @@ def limited(
     return play
 
 
-_TOO_FAST: Final = openrouter_error(429, "Rate limit exceeded")
+def _too_fast(case: Case) -> dict[str, Any]:
+    """The plainest 429; Google's other service says no more than this."""
+    if case.ask.dialect == "google":
+        return google_error(429, "Resource exhausted. Please try again later.")
+    return openrouter_error(429, "Rate limit exceeded")
 
 
 def _platform(reset_ms: str) -> dict[str, Any]:
@@ -118,6 +122,34 @@ def _slow_down(wait_s: float) -> dict[str, Any]:
     return openai_error(message, "rate_limit_exceeded", "rate_limit_exceeded")
 
 
+_NO_MODEL_CAPACITY: Final = google_error(
+    503,
+    "No capacity available for model gemini-3-pro-image on the server",
+    {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "MODEL_CAPACITY_EXHAUSTED",
+        "domain": "cloudcode-pa.googleapis.com",
+        "metadata": {"model": "gemini-3-pro-image"},
+    },
+)
+_FREE_TIER: Final = google_error(
+    429,
+    "You exceeded your current quota, please check your plan and billing details.",
+    {
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [
+            {
+                "quotaMetric": "generativelanguage.googleapis.com/generate_requests",
+                "quotaId": f"GenerateRequestsPer{unit}PerProjectPerModel-FreeTier",
+                "quotaDimensions": {"location": "global", "model": "gemini-3-pro-image"},
+            }
+            for unit in ("Minute", "Day")
+        ],
+    },
+    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"},
+)
+
+
 def _rate(name: str, about: str, script: Player, **more: Unpack[Options]) -> Fault:
     options: Options = {
         "wanted": "rate_limited",
@@ -133,18 +165,20 @@ RATE_FAULTS: Final = (
     _rate(
         "429_retry_after_s",
         "429, Retry-After in seconds",
-        limited(lambda _, s: (_TOO_FAST, (("Retry-After", f"{s:g}"),))),
+        limited(lambda case, s: (_too_fast(case), (("Retry-After", f"{s:g}"),))),
         shapes=ALL_SHAPES,
     ),
     _rate(
         "429_date",
         "429, Retry-After as a date",
-        limited(lambda _, s: (_TOO_FAST, _date_headers(s)), 2),
+        limited(lambda case, s: (_too_fast(case), _date_headers(s)), 2),
+        shapes=ALL_SHAPES,
     ),
     _rate(
         "429_ms",
         "429, retry-after-ms",
-        limited(lambda _, s: (_TOO_FAST, (("retry-after-ms", f"{s * 1000:g}"),))),
+        limited(lambda case, s: (_too_fast(case), (("retry-after-ms", f"{s * 1000:g}"),))),
+        shapes=ALL_SHAPES,
     ),
     _rate(
         "429_reset_ms_epoch",
@@ -174,9 +208,32 @@ RATE_FAULTS: Final = (
     ),
     _rate("429_message", "429, only the message tells", limited(lambda _, s: (_slow_down(s), ()))),
     _rate(
+        "429_google_message",
+        "429, only Google's message tells",
+        limited(
+            lambda _, s: (google_error(429, f"Quota exceeded. Please retry in {s:.9f}s."), ()), 47.4
+        ),
+        shapes=("gemini",),
+        calls=ONCE,
+    ),
+    _rate(
+        "429_retryinfo_47s",
+        "429, google.rpc.RetryInfo far over the time left",
+        limited(lambda _, s: (retry_info(f"{s:g}s"), ()), 47),
+        shapes=("gemini",),
+        calls=ONCE,
+    ),
+    _rate(
+        "503_model_capacity",
+        "503, ErrorInfo MODEL_CAPACITY_EXHAUSTED",
+        lambda _: refuse(503, _NO_MODEL_CAPACITY),
+        shapes=("gemini",),
+        argument="",
+    ),
+    _rate(
         "429_none",
         "429, no hint at all",
-        limited(lambda _, __: (_TOO_FAST, ())),
+        limited(lambda case, _: (_too_fast(case), ())),
         argument="",
         shapes=ALL_SHAPES,
     ),
@@ -184,11 +241,12 @@ RATE_FAULTS: Final = (
         "429_html",
         "429 of a proxy, HTML",
         lambda _: refuse(429, html_page(429, "Too many requests")),
+        shapes=ALL_SHAPES,
     ),
     _rate(
         "429_long",
         "429, Retry-After far over the time left",
-        limited(lambda _, s: (_TOO_FAST, (("Retry-After", f"{s:g}"),)), 86400),
+        limited(lambda case, s: (_too_fast(case), (("Retry-After", f"{s:g}"),)), 86400),
         calls=ONCE,
         shapes=ALL_SHAPES,
     ),
@@ -229,6 +287,15 @@ RATE_FAULTS: Final = (
         shapes=ALL_SHAPES,
     ),
     _rate(
+        "429_daily_free_tier",
+        "429, quota ids of the minute and of the day, as the free tier has them",
+        lambda _: refuse(429, _FREE_TIER),
+        wanted="quota_exhausted",
+        calls=ONCE,
+        shapes=("gemini",),
+        argument="",
+    ),
+    _rate(
         "capacity_exhausted",
         "429 with error.availability and retry_after; a Retry-After header says otherwise",
         limited(lambda _, s: (_no_capacity(s), (("Retry-After", "3600"),))),
@@ -254,7 +321,9 @@ RATE_FAULTS: Final = (
         name="F20_storm",
         about="429 without a hint while more than N calls are under way, else a good answer",
         script=lambda case: (
-            refuse(429, _TOO_FAST) if case.in_flight > case.number_argument(4) else succeed(case)
+            refuse(429, _too_fast(case))
+            if case.in_flight > case.number_argument(4)
+            else succeed(case)
         ),
         wanted=None,
         calls=UNTIL_DEADLINE,

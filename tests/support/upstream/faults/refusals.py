@@ -2,7 +2,13 @@
 
 from typing import Any, Final, Unpack
 
-from tests.support.upstream.envelopes import html_page, openai_error, openrouter_error
+from tests.support.upstream.envelopes import (
+    bad_key_error,
+    google_error,
+    html_page,
+    openai_error,
+    openrouter_error,
+)
 from tests.support.upstream.faults.base import (
     OPENAI_SHAPES,
     ErrorCode,
@@ -96,7 +102,35 @@ def _account(
     return refused(name, about, script, **options)
 
 
+def _info(status: int, message: str, reason: str) -> dict[str, Any]:
+    """Google's error with its ErrorInfo."""
+    kind = "type.googleapis.com/google.rpc.ErrorInfo"
+    detail = {"@type": kind, "reason": reason, "domain": "googleapis.com"}
+    return google_error(status, message, detail)
+
+
 ACCOUNT_FAULTS: Final = (
+    _account(
+        "F21_google_key",
+        "400 of Google's: API_KEY_INVALID",
+        says(400, bad_key_error(is_missing=False)),
+        "auth_failed",
+        shapes=("gemini",),
+    ),
+    _account(
+        "F21_google_disabled",
+        "403, SERVICE_DISABLED",
+        says(403, _info(403, "The API has not been used in this project.", "SERVICE_DISABLED")),
+        "auth_failed",
+        shapes=("gemini",),
+    ),
+    _account(
+        "F06_google_suspended",
+        "403, CONSUMER_SUSPENDED",
+        says(403, _info(403, "Consumer 'api_key' has been suspended.", "CONSUMER_SUSPENDED")),
+        "auth_failed",
+        shapes=("gemini",),
+    ),
     _account(
         "F21_401",
         "401 bad key",

@@ -2,7 +2,14 @@
 
 from typing import Any, Final
 
-from tests.support.upstream.envelopes import html_page, openai_error, openrouter_error, plain_error
+from tests.support.upstream.envelopes import (
+    bad_request_error,
+    google_error,
+    html_page,
+    openai_error,
+    openrouter_error,
+    plain_error,
+)
 from tests.support.upstream.faults.base import (
     UNBILLED,
     UNTIL_DEADLINE,
@@ -47,7 +54,103 @@ def _unknown_parameter(case: Case) -> Script:
     )
 
 
+def _text_too(case: Case) -> Script:
+    config = case.ask.body.get("generationConfig") or {}
+    if config.get("responseModalities") != ["IMAGE"]:
+        return succeed(case)
+    message = (
+        "The requested combination of response modalities (IMAGE) is not supported by the model."
+        f" models/{case.ask.model} accepts the following combination of response modalities:\n"
+        "* IMAGE, TEXT\n"
+    )
+    return refuse(400, google_error(400, message))
+
+
+def _unknown_name(case: Case) -> Script:
+    """Google's proto parser meets a name it does not know."""
+    name = case.argument or "imageSize"
+    config = case.ask.body.get("generationConfig") or {}
+    where = "generation_config"
+    if name not in config:
+        config, where = config.get("imageConfig") or {}, f"{where}.image_config"
+    if name not in config:
+        return succeed(case)
+    said = f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': "
+    return refuse(400, bad_request_error("google", f"{said}Cannot find field.", field=where))
+
+
+def _not_enabled(case: Case) -> Script:
+    config = (case.ask.body.get("generationConfig") or {}).get("imageConfig") or {}
+    if "aspectRatio" not in config:
+        return succeed(case)
+    return refuse(400, google_error(400, "Aspect ratio is not enabled for this model"))
+
+
 REQUEST_FAULTS: Final = (
+    refused(
+        "F22_text_too",
+        "400 while responseModalities is IMAGE alone, then a good answer",
+        _text_too,
+        shapes=("gemini",),
+        wanted=None,
+        calls=2,
+        billed=True,
+    ),
+    refused(
+        "F23_google_model",
+        "404, Google knows no such model",
+        lambda case: refuse(
+            404, google_error(404, f"models/{case.ask.model} is not found for API version v1beta")
+        ),
+        shapes=("gemini",),
+    ),
+    refused(
+        "F24_unknown_name",
+        "400, Google finds no such field while the request has it, else a good answer",
+        _unknown_name,
+        shapes=("gemini",),
+        wanted=None,
+        calls=2,
+        billed=True,
+        argument="the field, default imageSize",
+    ),
+    refused(
+        "F24_no_ratio",
+        "400 while the request has an aspectRatio, then a good answer of any ratio",
+        _not_enabled,
+        shapes=("gemini",),
+        wanted=None,
+        calls=2,
+        billed=True,
+        ratio_ok=False,
+    ),
+    refused(
+        "F24_google_always",
+        "400 INVALID_ARGUMENT, whatever is asked",
+        says(400, google_error(400, "Request contains an invalid argument.")),
+        shapes=("gemini",),
+    ),
+    refused(
+        "F32_google_image",
+        "400, the reference picture is none",
+        says(400, google_error(400, "Provided image is not valid.")),
+        shapes=("gemini",),
+    ),
+    refused(
+        "F31_google_location",
+        "400 FAILED_PRECONDITION: not in this country",
+        says(
+            400,
+            {
+                "error": {
+                    "code": 400,
+                    "message": "User location is not supported for the API use.",
+                    "status": "FAILED_PRECONDITION",
+                }
+            },
+        ),
+        shapes=("gemini",),
+    ),
     refused(
         "F22_modalities",
         "404 while modalities has text, then a good answer",
@@ -61,19 +164,25 @@ REQUEST_FAULTS: Final = (
         "F22_no_endpoints",
         "404 No endpoints found, always",
         lambda case: refuse(404, no_endpoints(case.ask.model)),
+        mends=("chat",),
     ),
     refused(
         "F23_404_html",
         "404 page",
         lambda _: refuse(404, html_page(404, "Not Found"), media_type="text/html"),
+        mends=("images",),
     ),
     refused(
         "F23_404_plain",
         "404, plain text",
         lambda _: refuse(404, b"404 page not found\n", media_type="text/plain"),
+        mends=("images",),
     ),
     refused(
-        "F23_405", "405, JSON", says(405, {"detail": "Method Not Allowed"}, (("Allow", "GET"),))
+        "F23_405",
+        "405, JSON",
+        says(405, {"detail": "Method Not Allowed"}, (("Allow", "GET"),)),
+        mends=("images",),
     ),
     refused(
         "F24_unknown_parameter",

@@ -2,10 +2,16 @@
 
 from typing import Final, Unpack
 
-from tests.support.upstream.answers import DONE, data_url, event, render, token
+from tests.support.upstream.answers import (
+    DONE,
+    data_url,
+    event,
+    gemini_events,
+    render,
+    token,
+)
 from tests.support.upstream.faults.base import (
     MAYBE_BILLED,
-    OPENAI_SHAPES,
     Fault,
     Options,
     Player,
@@ -39,6 +45,24 @@ def _thoughts(*parts: str) -> Player:
         return reply(case, skeleton, [case.picture(part) for part in parts])
 
     return play
+
+
+def _thought_first(case: Case) -> Script:
+    """Shape C, the mark of a thought before its picture, and prose between."""
+    drafts = [
+        {"thought": True, "inlineData": {"mimeType": case.ask.media_type, "data": token(0)}},
+        {"thought": True, "text": "The title should be larger."},
+    ]
+    skeleton = build_skeleton(case)
+    candidate = skeleton["candidates"][0]["content"]
+    final = {"inlineData": {"mimeType": case.ask.media_type, "data": token(1)}}
+    candidate["parts"] = [*drafts, {"text": "Here it is:"}, final, {"text": "Enjoy!"}]
+    return reply(case, skeleton, [case.picture("draft-0"), case.picture()])
+
+
+def _stream_thoughts(case: Case) -> Script:
+    pictures = [case.picture(part) for part in ("draft-0", "draft-1", "final")]
+    return stream(case, gemini_events(case.ask, case.plan.cost_usd, pictures, thoughts=2))
 
 
 def _stream_drafts(case: Case) -> Script:
@@ -78,6 +102,18 @@ SEVERAL_FAULTS: Final = (
         shapes=_GEMINI,
     ),
     fine(
+        "F29_thought_last",
+        "a draft marked as a thought comes after the final picture",
+        _thoughts("draft-0", "final", "draft-1"),
+        shapes=_GEMINI,
+    ),
+    fine(
+        "F29_thought_last_of_three",
+        "two pictures, then a draft marked as a thought: the last that is none counts",
+        _thoughts("final", "final", "draft-1"),
+        shapes=_GEMINI,
+    ),
+    fine(
         "F29_thoughts_only",
         "only drafts marked as thoughts",
         _thoughts("draft-0", "draft-1"),
@@ -85,8 +121,25 @@ SEVERAL_FAULTS: Final = (
         wanted="no_image",
         calls=MAYBE_BILLED,
     ),
+    fine(
+        "F29_thought_before_data",
+        "a draft whose mark as a thought comes before it, and prose around the final picture",
+        _thought_first,
+        shapes=_GEMINI,
+    ),
+    fine(
+        "F29_stream_thoughts",
+        "event stream with two drafts marked as thoughts",
+        _stream_thoughts,
+        shapes=_GEMINI,
+    ),
     fine("F29_duplicates", "the same picture twice", _several("final", "final")),
-    fine("F29_three", "three pictures for one", _several("first", "second", "third")),
+    fine(
+        "F29_three",
+        "three pictures for one: the last one counts",
+        _several("first", "second", "third"),
+        part="third",
+    ),
 )
 
 
@@ -101,17 +154,21 @@ def _by_url(url: str) -> Player:
             count=case.argument or "2",
         )
         skeleton = build_skeleton(case)
-        if case.ask.shape == "images":
-            skeleton["data"] = [{"url": target}]
-        else:
-            skeleton["choices"][0]["message"]["images"][0]["image_url"]["url"] = target
+        match case.ask.shape:
+            case "images":
+                skeleton["data"] = [{"url": target}]
+            case "chat":
+                skeleton["choices"][0]["message"]["images"][0]["image_url"]["url"] = target
+            case "gemini":
+                file = {"mimeType": case.ask.media_type, "fileUri": target}
+                skeleton["candidates"][0]["content"]["parts"] = [{"fileData": file}]
         return reply(case, skeleton)
 
     return play
 
 
 def _url(name: str, about: str, url: str, **more: Unpack[Options]) -> Fault:
-    options: Options = {"wanted": "upstream_unavailable", "shapes": OPENAI_SHAPES, **more}
+    options: Options = {"wanted": "upstream_unavailable", **more}
     return fine(f"F27_{name}", about, _by_url(url), **options)
 
 

@@ -11,12 +11,15 @@ from tests.support.upstream.answers import (
     PADDING,
     SSE_TYPE,
     build_chunk,
+    build_gemini_chunk,
     chunk,
     event,
+    gemini_event,
     render,
     render_head,
     token,
 )
+from tests.support.upstream.envelopes import google_error
 from tests.support.upstream.faults.base import ONCE, OPENAI_SHAPES, UNBILLED, Player, fine, lost
 from tests.support.upstream.plan import Shape
 from tests.support.upstream.scripts import (
@@ -36,6 +39,7 @@ from tests.support.upstream.steps import Pause, Script, Send, Shut, Work
 
 _CHAT: Final[tuple[Shape, ...]] = ("chat",)
 _IMAGES: Final[tuple[Shape, ...]] = ("images",)
+_GEMINI: Final[tuple[Shape, ...]] = ("gemini",)
 _BEATS: Final = 60
 """As many paddings as one report counted. Source: provider contracts, section 1.7."""
 _BIG_BYTES: Final = 10 * 1024 * 1024
@@ -97,6 +101,8 @@ def _split(case: Case) -> Script:
 def _big_line(case: Case) -> Script:
     size_bytes = int(case.number_argument(_BIG_BYTES))
     picture = case.plate(size_bytes=size_bytes).b64(case.stamp())
+    if case.ask.shape == "gemini":
+        return stream(case, gemini_event(build_skeleton(case), (picture,)))
     image = {
         "type": "image_url",
         "index": 0,
@@ -118,14 +124,17 @@ def _decoy(case: Case) -> Script:
     """A text before the picture that quotes the very marker a scanner looks for."""
     quoted = 'the prompt said "b64_json":"AAAA" and data:image/png;base64,AAAA and {"url":"x"}'
     skeleton = build_skeleton(case)
-    if case.ask.shape == "images":
-        skeleton = {"revised_prompt": quoted, **skeleton}
-        skeleton["data"][0] = {"revised_prompt": quoted, **skeleton["data"][0]}
-    else:
-        skeleton["choices"][0]["message"] = {
-            "reasoning": quoted,
-            **skeleton["choices"][0]["message"],
-        }
+    match case.ask.shape:
+        case "images":
+            skeleton = {"revised_prompt": quoted, **skeleton}
+            skeleton["data"][0] = {"revised_prompt": quoted, **skeleton["data"][0]}
+        case "chat":
+            message = skeleton["choices"][0]["message"]
+            skeleton["choices"][0]["message"] = {"reasoning": quoted, **message}
+        case "gemini":
+            secret = "c2lnbmF0dXJl" * 40
+            talk = {"text": f'"inlineData" {quoted}', "thoughtSignature": secret}
+            skeleton["candidates"][0]["content"]["parts"].insert(0, talk)
     return answer(case, render(skeleton, (case.picture(),)))
 
 
@@ -156,7 +165,35 @@ def _stream_error(code: object, message: str) -> Player:
     return play
 
 
+def _gemini_error(status: int, *, in_list: bool = False) -> Player:
+    """Shape C: a thought and its draft, then an error."""
+
+    def play(case: Case) -> Script:
+        data = {"mimeType": case.ask.media_type, "data": token(0)}
+        draft = build_gemini_chunk(case.ask, {"inlineData": data, "thought": True})
+        error: object = google_error(status, "The service said no.")
+        last = gemini_event([error] if in_list else error)
+        return stream(case, (*gemini_event(draft, (case.picture("draft-0"),)), *last))
+
+    return play
+
+
+def _array(case: Case) -> Script:
+    """Shape C's stream without `alt=sse`: a list of chunks, the picture in one of them."""
+    data = {"mimeType": case.ask.media_type, "data": token(0)}
+    chunks = [
+        build_gemini_chunk(case.ask, {"text": "Drawing.", "thought": True}),
+        build_gemini_chunk(case.ask, {"inlineData": data}),
+        build_gemini_chunk(case.ask, {"text": ""}, finish_reason="STOP"),
+    ]
+    return answer(case, render(chunks, (case.picture(),)))
+
+
 def _drafts_only(case: Case) -> Script:
+    if case.ask.shape == "gemini":
+        data = {"mimeType": case.ask.media_type, "data": token(0)}
+        chunk = build_gemini_chunk(case.ask, {"inlineData": data, "thought": True})
+        return stream(case, gemini_event(chunk, (case.picture("draft-0"),)))
     draft = {
         "type": "image_generation.partial_image",
         "partial_image_index": 0,
@@ -187,14 +224,12 @@ STREAM_FAULTS: Final = (
         _endless_comments,
         wanted="timeout",
         calls=ONCE,
-        shapes=OPENAI_SHAPES,
         argument="seconds between",
     ),
     fine(
         "F12_comments",
         "event stream with comments, in small segments",
         _comments,
-        shapes=OPENAI_SHAPES,
         argument="bytes a segment",
     ),
     fine(
@@ -213,7 +248,7 @@ STREAM_FAULTS: Final = (
         "F12_big_line",
         "a 10 MiB picture in one line of a stream",
         _big_line,
-        shapes=_CHAT,
+        shapes=("chat", "gemini"),
         argument="bytes",
     ),
     fine("F12_pretty_json", "JSON with much white space, also before colons", _pretty),
@@ -221,7 +256,6 @@ STREAM_FAULTS: Final = (
         "F12_decoy",
         "text before the picture quotes the picture's marker",
         _decoy,
-        shapes=OPENAI_SHAPES,
     ),
     lost(
         "F09_stream_error",
@@ -249,19 +283,40 @@ STREAM_FAULTS: Final = (
         billed=False,
     ),
     lost(
+        "F09_gemini_error",
+        "event stream: a thought and its draft, then error 503",
+        _gemini_error(503),
+        shapes=_GEMINI,
+        calls=UNBILLED,
+        billed=False,
+    ),
+    lost(
+        "F09_gemini_error_list",
+        "event stream: a thought and its draft, then error 500 in a list",
+        _gemini_error(500, in_list=True),
+        shapes=_GEMINI,
+        calls=UNBILLED,
+        billed=False,
+    ),
+    lost(
         "F09_drafts_only",
         "event stream ends after a draft",
         _drafts_only,
-        shapes=_IMAGES,
+        shapes=("images", "gemini"),
         also=("no_image",),
     ),
     fine(
         "F30_stream_unasked",
         "an event stream though none was asked for",
         lambda case: stream(case, build_events(case)),
-        shapes=OPENAI_SHAPES,
     ),
-    fine("F30_json_then_done", "JSON, then data: [DONE]", _json_then_done, shapes=OPENAI_SHAPES),
+    fine("F30_json_then_done", "JSON, then data: [DONE]", _json_then_done),
+    fine(
+        "F30_json_array",
+        "a list of chunks, as streamGenerateContent gives without alt=sse",
+        _array,
+        shapes=_GEMINI,
+    ),
     fine(
         "F30_json_anyway",
         "JSON though a stream was asked for",
