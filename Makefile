@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-long check format bench lock clean
+.PHONY: help setup run test quick test-long check format bench bench-faults bench-lanes lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,12 @@ format: $(VENV)/.dev  ## let the formatter decide
 
 bench: $(VENV)/.dev  ## ours beside a plain baseline and the floor
 	@$(BIN)/python -m tests.bench
+
+bench-faults: $(VENV)/.dev  ## every known way an upstream goes wrong: class and paid calls
+	@$(BIN)/python -m tests.bench.faults
+
+bench-lanes: $(VENV)/.dev  ## how near the lanes come to one who knows the limit, simulated
+	@$(BIN)/python -m tests.bench.lanes
 
 lock: $(VENV)/.dev  ## resolve the lock files anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \

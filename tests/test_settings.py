@@ -41,7 +41,7 @@ def test_image_names_win_over_general_ones() -> None:
             "LLM_IMAGE_API_BASE": "https://two/v1/",
         }
     )
-    assert (settings.image_key, settings.image_base) == ("b", "https://two/v1")
+    assert (settings.image_keys, settings.image_base) == (("b",), "https://two/v1")
     assert set(settings.secrets) == {"a", "b"}
 
 
@@ -71,7 +71,7 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
     [
         ({"PORT": "eighty"}, "PORT='eighty'"),
         ({"BATCH_MAX_WORKERS": "0"}, "BATCH_MAX_WORKERS='0'"),
-        ({"LLM_IMAGE_API": "telepathy"}, "must be auto, images, chat or local"),
+        ({"LLM_IMAGE_API": "telepathy"}, "must be auto, images, chat, gemini or local"),
         ({"LLM_API_KEY": "k\nx"}, "line break"),
         ({"LLM_IMAGE_API": "chat"}, "needs LLM_IMAGE_API_KEY"),
         ({"LLM_API_BASE": "openrouter.ai"}, "not a URL"),
@@ -92,9 +92,9 @@ def test_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
 
 
 def test_settings_without_effect_are_told() -> None:
-    _, warnings = load_settings({"LANE_START": "200", "RESUME_IN_FLIGHT": "fail"})
+    _, warnings = load_settings({"ALLOWED_HOSTS": "x", "RESUME_IN_FLIGHT": "fail"})
     assert warnings == [
-        "LANE_START has no effect in this version",
+        "ALLOWED_HOSTS has no effect in this version",
         "RESUME_IN_FLIGHT has no effect in this version",
     ]
 

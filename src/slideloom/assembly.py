@@ -1,27 +1,29 @@
 """Builds the service's parts from the settings, and closes them: the only chooser of parts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
 from slideloom.engine.batches import BatchEngine, EngineLimits
-from slideloom.engine.lanes import Lane
+from slideloom.engine.lanes import Lane, Lanes
 from slideloom.engine.retry import RetryPolicy
-from slideloom.engine.slide import SlideMaker
+from slideloom.engine.reuse import Results
+from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.errors import SettingsError, StorageFull
 from slideloom.logs import Log, LogWriter, open_log
 from slideloom.providers.base import Provider
-from slideloom.providers.chat import open_chat
-from slideloom.providers.images import open_images
+from slideloom.providers.network import open_network
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
 from slideloom.stores.base import ImageStore
 from slideloom.stores.files import FileImageStore
+from slideloom.stores.pictures import shrink_reference
 from slideloom.stores.sqlite import SqliteBatchStore
 
 _HOUR_S = 3600.0
+_MB = 1024 * 1024
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -51,31 +53,30 @@ async def open_services(
         log_writer = _open_log_writer(settings)
         stack.callback(log_writer.close)
         log = open_log(log_writer)
-        store = await SqliteBatchStore.open(Path(settings.data_dir) / "slideloom.sqlite3")
+        store = await SqliteBatchStore.open(
+            Path(settings.data_dir) / "slideloom.sqlite3",
+            cache_max_bytes=settings.cache_max_mb * _MB,
+        )
         stack.push_async_callback(store.close)
         images = await _open_images(settings)
         stack.push_async_callback(images.close)
-        provider = _choose_provider(settings)
-        stack.push_async_callback(provider.close)
-        policy = RetryPolicy(
-            retry_no_image=settings.retry_no_image, backoff_base_s=settings.backoff_base_seconds
+        lanes = Lanes(
+            [Lane(provider, start=settings.lane_start) for provider in open_providers(settings)],
+            fallback_model=settings.fallback_model or None,
         )
+        stack.push_async_callback(lanes.close_providers)
+        results = Results(store, images, ttl_s=settings.cache_ttl_hours * _HOUR_S, log=log)
         engine = BatchEngine(
             store=store,
             queue=LocalQueue(concurrency=settings.batch_max_concurrent),
             maker=SlideMaker(
-                provider=provider,
-                lane=Lane(backoff_base_s=policy.backoff_base_s),
+                lanes=lanes,
                 images=images,
-                policy=policy,
-                slide_timeout_s=settings.slide_timeout_seconds,
+                results=results,
+                rules=_to_rules(settings),
+                shrink=shrink_reference,
             ),
-            limits=EngineLimits(
-                slide_timeout_s=settings.slide_timeout_seconds,
-                batch_timeout_s=settings.batch_timeout_seconds,
-                single_workers=settings.batch_max_workers,
-                keep_finished_s=settings.batch_cleanup_hours * _HOUR_S,
-            ),
+            limits=_to_limits(settings),
             log=log,
         )
         await engine.start()
@@ -85,7 +86,7 @@ async def open_services(
             settings=settings,
             warnings=warnings,
             engine=engine,
-            provider=provider,
+            provider=lanes.first,
             images=images,
             log_writer=log_writer,
             log=log,
@@ -113,14 +114,40 @@ def _open_log_writer(settings: Settings) -> LogWriter:
         raise SettingsError(message) from error
 
 
-def _choose_provider(settings: Settings) -> Provider:
-    """By `LLM_IMAGE_API`; `auto` guesses from key and base. Source: providers policy."""
-    key, base_url, model = settings.image_key, settings.image_base, settings.llm_image_model
-    if settings.llm_image_api == "local" or not key:
+def _to_rules(settings: Settings) -> SlideRules:
+    return SlideRules(
+        retry=RetryPolicy(
+            retry_no_image=settings.retry_no_image, backoff_base_s=settings.backoff_base_seconds
+        ),
+        slide_timeout_s=settings.slide_timeout_seconds,
+        aspect_fix=settings.aspect_fix,
+        provider_id=settings.image_base,
+    )
+
+
+def _to_limits(settings: Settings) -> EngineLimits:
+    return EngineLimits(
+        slide_timeout_s=settings.slide_timeout_seconds,
+        batch_timeout_s=settings.batch_timeout_seconds,
+        single_workers=settings.batch_max_workers,
+        keep_finished_s=settings.batch_cleanup_hours * _HOUR_S,
+    )
+
+
+def open_providers(settings: Settings) -> Sequence[Provider]:
+    """One for each key; without a key the embedded renderer. Be on the running loop.
+
+    Raises:
+        SettingsError: the provider's base is no web address.
+    """
+    if settings.llm_image_api == "local" or not settings.image_keys:
         from slideloom.providers.local import LocalProvider  # noqa: PLC0415 - typst is 80 MB
 
-        return LocalProvider()
-    if settings.llm_image_api == "chat":
-        return open_chat(base_url=base_url, key=key, model=model)
-    path = settings.llm_image_path or None
-    return open_images(base_url=base_url, key=key, model=model, path=path)
+        return [LocalProvider()]
+    return open_network(
+        api=settings.llm_image_api,
+        base_url=settings.image_base,
+        keys=settings.image_keys,
+        model=settings.llm_image_model,
+        path=settings.llm_image_path or None,
+    )

@@ -5,21 +5,25 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+import msgspec
 import uvicorn
 from cyclopts import App, Parameter
 
 from slideloom.app import create_app
 from slideloom.assembly import Services
+from slideloom.checkup import Finding, Trouble, check_all
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 
 _EXIT_USAGE = 2
+_EXIT_CODES: dict[Trouble, int] = {"none": 0, "here": 1, "account": 4, "provider": 5}
+"""Of `slideloom check`. Source: reliability findings, section 7."""
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
 _CONNECTIONS_GRACE_S = 5
@@ -43,6 +47,32 @@ def serve(
     except (SettingsError, StoreError, _CannotListenError) as error:
         print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
         sys.exit(_EXIT_USAGE)
+
+
+@app.command
+def check(
+    *, json: Annotated[bool, Parameter(help="Print one JSON document instead of lines.")] = False
+) -> None:
+    """Look at settings, folders and keys; asks the provider something free, pays nothing."""
+    try:
+        settings, warnings = load_settings(os.environ, env_file=Path(".env"))
+        findings = asyncio.run(_check(settings, warnings, prints=not json))
+    except SettingsError as error:
+        print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
+        sys.exit(_EXIT_USAGE)
+    if json:
+        _say(msgspec.json.encode(findings).decode())
+    sys.exit(max(_EXIT_CODES[finding.trouble] for finding in findings))
+
+
+async def _check(settings: Settings, warnings: Sequence[str], *, prints: bool) -> list[Finding]:
+    findings = []
+    async for finding in check_all(settings, warnings):
+        findings.append(finding)
+        if prints:
+            mark = "ok" if finding.trouble == "none" else "NO"
+            _say(f"{mark}  {finding.part}: {finding.words}")
+    return findings
 
 
 def main() -> None:
@@ -142,7 +172,7 @@ def _announce(services: Services, listener: socket.socket) -> None:
     if services.provider.name == "local":
         lines += [
             "The EMBEDDED RENDERER typesets the pictures: "
-            + ("LLM_IMAGE_API=local." if services.settings.image_key else "no API key is set."),
+            + ("LLM_IMAGE_API=local." if services.settings.image_keys else "no API key is set."),
             "To have a model draw them, set LLM_IMAGE_API_KEY (see .env.example).",
         ]
     else:

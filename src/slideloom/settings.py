@@ -18,7 +18,8 @@ from msgspec import Meta, Struct
 from slideloom.domain.advice import CurrentConfig
 from slideloom.errors import SettingsError
 
-ImageApi = Literal["auto", "images", "chat", "local"]
+ImageApi = Literal["auto", "images", "chat", "gemini", "local"]
+_NETWORK_APIS = ("images", "chat", "gemini")
 
 _Count = Annotated[int, Meta(ge=1)]
 _Seconds = Annotated[float, Meta(gt=0)]
@@ -31,16 +32,11 @@ _REFUSED = {
     "QUEUE": "several machines",
     "IMAGE_STORE": "object storage",
     "API_TOKENS": "tokens",
-    "MAX_COST_USD": "budgets",
 }
 """Contract settings this version does not carry out, and that would be dangerous to ignore."""
 _IGNORED = (
     "ALLOWED_HOSTS",
-    "ASPECT_FIX",
-    "CACHE_TTL_HOURS",
-    "FALLBACK_MODEL",
     "IMAGE_RETENTION_DAYS",
-    "LANE_START",
     "RESUME_IN_FLIGHT",
 )
 """Contract settings this version does not carry out: the operator is told."""
@@ -68,7 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Origins of other web pages that may call the API: comma list or JSON list."""
 
     llm_api_key: str = ""
-    """API key of the image provider; none: the embedded renderer."""
+    """API key of the image provider, or several (comma list); none: the embedded renderer."""
     llm_api_base: str = "https://openrouter.ai/api/v1"
     """Base address of the image provider."""
     llm_image_api_key: str = ""
@@ -77,10 +73,23 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Wins over LLM_API_BASE when set."""
     llm_image_model: str = "google/gemini-3-pro-image-preview"
     """Image model."""
+    fallback_model: str = ""
+    """Model asked while the first one is down or has no room; never after a refusal."""
     llm_image_api: ImageApi = "auto"
-    """Shape of the provider's interface: auto, images, chat or local."""
+    """Shape of the provider's interface: auto, images, chat, gemini or local."""
     llm_image_path: str = ""
     """Path of the images shape, when auto guesses wrong: /images or /images/generations."""
+
+    lane_start: Annotated[int, Meta(ge=1, le=1000)] = 8
+    """Calls at once with one key at first; the service finds out how many the provider takes."""
+    max_cost_usd: Annotated[float, Meta(ge=0)] | None = None
+    """The most one batch may cost, in US dollars; not set: no limit."""
+    cache_ttl_hours: Annotated[float, Meta(ge=0)] = 24
+    """Hours in which a like request gets the same picture, unpaid; 0: never."""
+    cache_max_mb: Annotated[int, Meta(ge=0)] = 10_240
+    """Pictures the cache points at, in MB; beyond it the oldest are forgotten, never removed."""
+    aspect_fix: Literal["off", "crop", "pad"] = "off"
+    """What is done to a picture whose ratio is off by more than 3 %."""
 
     batch_default_workers: _Count = 3
     """Slides of one batch under way at once, unless the request says."""
@@ -108,9 +117,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Days log files are kept."""
 
     @property
-    def image_key(self) -> str:
-        """The key that counts."""
-        return self.llm_image_api_key or self.llm_api_key
+    def image_keys(self) -> tuple[str, ...]:
+        """The keys that count, in the order given."""
+        keys = (self.llm_image_api_key or self.llm_api_key).split(",")
+        return tuple(dict.fromkeys(key.strip() for key in keys if key.strip()))
 
     @property
     def image_base(self) -> str:
@@ -137,8 +147,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be seen in a log or an answer."""
-        return tuple(key for key in {self.llm_api_key, self.llm_image_api_key} if key)
+        """What must never be seen in a log or an answer: each key, and all as they were set."""
+        texts = (self.llm_api_key, self.llm_image_api_key)
+        parts = (part.strip() for text in texts for part in (text, *text.split(",")))
+        return tuple(sorted({part for part in parts if part}, key=len, reverse=True))
 
 
 def load_settings(
@@ -195,7 +207,7 @@ def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
     message, _, place = str(error).partition(" - at `$.")
     name = place.rstrip("`")
     if name == "LLM_IMAGE_API":
-        message = "must be auto, images, chat or local"
+        message = "must be auto, images, chat, gemini or local"
     message = message.replace("Expected `int`, got `str`", "must be a whole number")
     message = message.replace("Expected `float`, got `str`", "must be a number")
     return f"{name}={merged.get(name, '')!r}: {message}" if name in merged else str(error)
@@ -206,7 +218,7 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
         if name in merged:
             message = f"{name} is set, but this version has no support for {what}; unset it"
             raise SettingsError(message)
-    if settings.llm_image_api in {"images", "chat"} and not settings.image_key:
+    if settings.llm_image_api in _NETWORK_APIS and not settings.image_keys:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
         raise SettingsError(message)
     if not all(key.isascii() and key.isprintable() for key in settings.secrets):

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from slideloom.clock import monotonic_s
 from slideloom.domain.batch import BatchState, fold
 from slideloom.domain.events import BatchFinished, SlideDone, SlideFailed, SlideStarted
-from slideloom.domain.ratio import Ratio
 from slideloom.errors import (
     ContentBlocked,
     Stopping,
@@ -20,7 +19,7 @@ from slideloom.errors import (
 )
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.stores.base import Draft
-from tests.support.orders import order, slide
+from tests.support.orders import order
 from tests.support.parts import MemoryBatchStore, MemoryDraft, ScriptedProvider, Workshop
 
 
@@ -237,9 +236,7 @@ async def test_slide_that_a_stop_cut_off_has_its_log() -> None:
 
 async def test_stop_waits_for_single_slides_and_says_of_one_cut_off_that_it_was() -> None:
     async def make(shop: Workshop) -> SlideDone | SlideFailed:
-        return await shop.engine.make_single(
-            slide(1), style_prompt="", ratio=Ratio(16, 9), model=None, page_num=None
-        )
+        return await shop.engine.make_single(order(1), page_num=None)
 
     async with Workshop(ScriptedProvider(seconds=5)) as shop:
         single = asyncio.create_task(make(shop))
@@ -410,9 +407,7 @@ async def test_single_slide_answers_while_batches_run() -> None:
         timeline = await shop.engine.submit(order(10, max_workers=3))
         await asyncio.sleep(1)
         started_s = monotonic_s()
-        end = await shop.engine.make_single(
-            slide(1), style_prompt="", ratio=Ratio(16, 9), model=None, page_num=None
-        )
+        end = await shop.engine.make_single(order(1), page_num=None)
         assert isinstance(end, SlideDone)
         assert monotonic_s() - started_s == pytest.approx(10, abs=0.1)
         assert not timeline.state.is_final
@@ -420,9 +415,7 @@ async def test_single_slide_answers_while_batches_run() -> None:
 
 async def test_single_slide_that_fails_says_why() -> None:
     async with Workshop(ScriptedProvider(ContentBlocked("IMAGE_SAFETY"))) as shop:
-        end = await shop.engine.make_single(
-            slide(1), style_prompt="", ratio=Ratio(16, 9), model=None, page_num=None
-        )
+        end = await shop.engine.make_single(order(1), page_num=None)
     assert isinstance(end, SlideFailed)
     assert (end.error_code, end.error_detail) == ("content_blocked", "IMAGE_SAFETY")
 
@@ -447,9 +440,9 @@ async def test_picture_paid_for_is_kept_though_the_deadline_passes_meanwhile() -
                 await asyncio.sleep(1)
                 return await inspect()
 
-            draft.inspect = slow  # type: ignore[method-assign, assignment]
+            draft.inspect = slow  # type: ignore[method-assign]
             return draft
 
-        shop.images.open_draft = slow_draft  # type: ignore[method-assign, assignment]
+        shop.images.open_draft = slow_draft  # type: ignore[method-assign]
         state = await finish(shop, 1)
     assert state.slides[0].status == "done"

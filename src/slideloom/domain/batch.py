@@ -45,6 +45,7 @@ class SlideState(Struct, frozen=True, kw_only=True):
     model: str | None = None
     cached: bool = False
     cost_usd: float | None = None
+    """Of all attempts; `None` while nobody has said any."""
     error_code: SlideErrorCode | None = None
     error_detail: str = ""
 
@@ -144,6 +145,7 @@ def _apply_to_slide(
                 slide,
                 in_flight_bills=False,
                 possibly_billed=slide.possibly_billed + event.possibly_billed,
+                cost_usd=_add(slide.cost_usd, event.cost_usd),
             )
         case SlideDone():
             return replace(
@@ -160,7 +162,7 @@ def _apply_to_slide(
                 provider=event.provider,
                 model=event.model,
                 cached=event.cached,
-                cost_usd=event.cost_usd,
+                cost_usd=_add(slide.cost_usd, event.cost_usd),
                 error_code=None,
                 error_detail="",
             )
@@ -170,6 +172,7 @@ def _apply_to_slide(
                 status="error",
                 in_flight_bills=False,
                 possibly_billed=slide.possibly_billed + event.possibly_billed,
+                cost_usd=_add(slide.cost_usd, event.cost_usd),
                 final_prompt=event.final_prompt or slide.final_prompt,
                 generation_time_s=event.generation_time_s,
                 ended_at_s=event.at_s,
@@ -178,3 +181,7 @@ def _apply_to_slide(
             )
         case _:
             assert_never(event)
+
+
+def _add(spent_usd: float | None, cost_usd: float | None) -> float | None:
+    return spent_usd if cost_usd is None else (spent_usd or 0.0) + cost_usd

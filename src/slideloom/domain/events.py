@@ -30,6 +30,14 @@ class BatchOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     aspect_ratio: str
     """`W:H` as it was sent."""
     model: str | None = None
+    cache: bool = True
+    """Whether pictures made for like requests will do."""
+    max_cost_usd: float | None = None
+    """No attempt begins that could take the batch over it."""
+    reference_place: int | None = None
+    """The slide that is made first, and whose style the others are to have."""
+    reference_file: str | None = None
+    """Instead: a picture that was sent along, by the name it is kept under."""
 
 
 class BatchSubmitted(_Event, frozen=True, tag="batch.submitted"):
@@ -64,6 +72,8 @@ class SlideRetrying(_Event, frozen=True, tag="slide.retrying"):
     error_detail: str
     delay_s: float
     possibly_billed: bool
+    cost_usd: float | None = None
+    """What the provider charged all the same, where it says so."""
     http_status: int | None = None
     request_id: str | None = None
 
@@ -84,6 +94,7 @@ class SlideDone(_Event, frozen=True, tag="slide.done"):
     final_prompt: str | None = None
     """Only where no attempt was begun: it stands with the attempt."""
     cost_usd: float | None = None
+    """Of the last attempt."""
     http_status: int | None = None
     request_id: str | None = None
     revised_prompt: str | None = None
@@ -100,6 +111,8 @@ class SlideFailed(_Event, frozen=True, tag="slide.failed"):
     """Only where no attempt was begun."""
     generation_time_s: float | None = None
     possibly_billed: bool = False
+    cost_usd: float | None = None
+    """Of the last attempt, as in `SlideRetrying`."""
     http_status: int | None = None
     request_id: str | None = None
     retry_after_s: float | None = None

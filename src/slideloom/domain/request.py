@@ -4,6 +4,8 @@ Numbers may come as `"1"` or `1.0` and unknown keys are ignored, as the original
 service accepted. Source: contract sections 2 and 4.
 """
 
+import base64
+import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -21,6 +23,8 @@ MAX_STYLE_TEXT = 4_000_000
 """Characters of the style times slides: it stands in every slide's prompt."""
 MAX_PAGE = 999_999
 """The page number stands in the picture's file name."""
+
+_DATA_URL = re.compile("data:", re.IGNORECASE)
 
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 _PageNum = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
@@ -57,6 +61,12 @@ class GenerateRequest(Struct, frozen=True, kw_only=True):
     """Default `16:9`."""
     model: Annotated[str, Meta(max_length=200)] | None = None
     """Another image model than the server's."""
+    cache: bool | None = None
+    """Default `true`: a picture made lately for a like request will do, and costs nothing."""
+    max_cost_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    """No call begins that could take the batch over it; the server may set a lower limit."""
+    style_reference: str | None = None
+    """`cover`, a slide's id, or a picture's data URL: the style all pages are to have."""
 
 
 class SingleRequest(Struct, frozen=True, kw_only=True):
@@ -86,12 +96,15 @@ def to_order(
     session_id: str,
     default_workers: int,
     worker_limit: int,
+    cost_limit_usd: float | None = None,
     new_id: Callable[[], str],
 ) -> BatchOrder:
     """The order a request makes: every default filled in, every limit applied.
 
+    A reference picture that was sent along is not in it yet, see `read_data_url`.
+
     Raises:
-        InvalidRequest: two slides share an id, or the ratio is none.
+        InvalidRequest: two slides share an id, the ratio is none, or there is no such reference.
     """
     ratio = read_ratio(request.aspect_ratio)
     if len(request.style_prompt) * len(request.slides) > MAX_STYLE_TEXT:
@@ -109,11 +122,41 @@ def to_order(
         max_workers=min(request.max_workers or default_workers, worker_limit),
         aspect_ratio=f"{ratio.width}:{ratio.height}",
         model=request.model or None,
+        cache=request.cache is not False,
+        max_cost_usd=_lower(request.max_cost_usd, cost_limit_usd),
+        reference_place=_find_reference(request.style_reference, slides),
     )
 
 
-def to_single(request: SingleRequest, *, new_id: Callable[[], str]) -> Slide:
-    """The page a single request orders."""
+def read_data_url(request: GenerateRequest) -> bytes | None:
+    """The reference picture that was sent along, if one was.
+
+    Raises:
+        InvalidRequest: its data URL is none.
+    """
+    text = request.style_reference or ""
+    if not _DATA_URL.match(text):
+        return None
+    try:
+        return base64.b64decode(text.partition(",")[2], validate=True)
+    except ValueError as error:
+        message = "not a base64 data URL"
+        raise InvalidRequest(message, ("body", "style_reference")) from error
+
+
+def to_single(
+    request: SingleRequest,
+    *,
+    session_id: str,
+    cache: bool,
+    cost_limit_usd: float | None = None,
+    new_id: Callable[[], str],
+) -> BatchOrder:
+    """The page a single request orders, as a deck of one.
+
+    Raises:
+        InvalidRequest: the ratio is none.
+    """
     page = SlideRequest(
         title=request.title or "",
         page_num=request.page_num,
@@ -121,7 +164,17 @@ def to_single(request: SingleRequest, *, new_id: Callable[[], str]) -> Slide:
         content_text=request.content_text,
         visual_desc=request.visual_desc,
     )
-    return to_slide(page, place=1, new_id=new_id)
+    ratio = read_ratio(request.aspect_ratio)
+    return BatchOrder(
+        session_id=session_id,
+        slides=(to_slide(page, place=1, new_id=new_id),),
+        style_prompt=request.style_prompt,
+        max_workers=1,
+        aspect_ratio=f"{ratio.width}:{ratio.height}",
+        model=request.model or None,
+        cache=cache,
+        max_cost_usd=cost_limit_usd,
+    )
 
 
 def to_slide(request: SlideRequest, *, place: int, new_id: Callable[[], str]) -> Slide:
@@ -134,6 +187,24 @@ def to_slide(request: SlideRequest, *, place: int, new_id: Callable[[], str]) ->
         content_text=request.content_text or "",
         visual_desc=request.visual_desc or "",
     )
+
+
+def _find_reference(wanted: str | None, slides: tuple[Slide, ...]) -> int | None:
+    """The place of the slide that is to be made first."""
+    if not wanted or _DATA_URL.match(wanted):
+        return None
+    is_wanted = [slide.id == wanted for slide in slides]
+    if wanted == "cover" and not any(is_wanted):
+        is_wanted = [slide.type == "cover" for slide in slides]
+    if not any(is_wanted):
+        message = "neither cover (of which there is none), nor a slide's id, nor a data URL"
+        raise InvalidRequest(message, ("body", "style_reference"))
+    return is_wanted.index(True)
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    limits = [limit for limit in (one, other) if limit is not None]
+    return min(limits, default=None)
 
 
 def read_ratio(text: str | None) -> Ratio:

@@ -240,12 +240,9 @@ def estimate_remaining_s(state: BatchState, *, now_s: float) -> float | None:
     The slides that remain are dealt to the workers as the run will deal them:
     those under way first, then each waiting one to whoever is free next.
     """
-    times = [
-        s.generation_time_s for s in state.slides if s.status == "done" and s.generation_time_s
-    ]
-    times = times or [
-        s.generation_time_s for s in state.slides if s.is_final and s.generation_time_s
-    ]
+    made = [s for s in state.slides if s.is_final and not s.cached]
+    times = [s.generation_time_s for s in made if s.status == "done" and s.generation_time_s]
+    times = times or [s.generation_time_s for s in made if s.generation_time_s]
     waiting = state.count("pending")
     running = [s for s in state.slides if s.status == "generating"]
     if state.is_final or not times or not (waiting or running):

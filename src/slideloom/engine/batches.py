@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
+from slideloom.domain.estimate import Estimate, to_estimate
 from slideloom.domain.events import (
     BatchOrder,
     BatchSubmitted,
@@ -18,20 +19,18 @@ from slideloom.domain.events import (
     SlideRetrying,
     SlideStarted,
 )
-from slideloom.domain.prompt import build_prompt, prompt_language
-from slideloom.domain.ratio import Ratio
-from slideloom.domain.slide import Slide
+from slideloom.domain.images import NotAPicture
 from slideloom.domain.status import to_summary
 from slideloom.engine.attempt import SlideJob
 from slideloom.engine.deadline import Deadline
 from slideloom.engine.journal import log_batch_end, log_batch_start, log_cut_off, log_slide_end
+from slideloom.engine.lanes import SINGLES
 from slideloom.engine.recovery import end_unfinished
-from slideloom.engine.run import BatchRun, run_batch
+from slideloom.engine.run import BatchRun, run_batch, to_draw_orders
 from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import Fenced, Stopping, StoreError, UnknownBatch
+from slideloom.errors import Fenced, InvalidRequest, Stopping, StoreError, UnknownBatch
 from slideloom.logs import Log
-from slideloom.providers.base import DrawOrder
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore, Page
 
@@ -136,6 +135,19 @@ class BatchEngine:
         task.add_done_callback(self._takings.discard)
         return await asyncio.shield(task)
 
+    async def keep_reference(self, order: BatchOrder, picture: bytes) -> BatchOrder:
+        """The order, with a picture that was sent along for the style of its slides.
+
+        Raises:
+            InvalidRequest: it is no picture.
+            StorageFull: it could not be kept.
+        """
+        try:
+            name = await self._maker.keep_reference(picture)
+        except NotAPicture as error:
+            raise InvalidRequest(str(error), ("body", "style_reference")) from error
+        return replace(order, reference_file=name)
+
     async def _take(self, order: BatchOrder) -> Timeline:
         batch_id = str(uuid.uuid4())
         submitted = BatchSubmitted(at_s=wall_s(), order=order)
@@ -180,14 +192,20 @@ class BatchEngine:
         """How long a slide took lately; `None` before the first."""
         return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
 
+    async def estimate(self, order: BatchOrder) -> Estimate:
+        """What making the batch would take; nothing is paid, nothing written down."""
+        calls = await self._maker.count_calls(to_draw_orders(order))
+        return to_estimate(
+            order,
+            calls=calls if order.cache else len(order.slides),
+            provider=self._maker.lanes.first.name,
+            model=order.model or self._maker.lanes.first.model,
+            is_free=not self._maker.lanes.first.bills,
+            measured_slide_s=self.mean_slide_s(),
+        )
+
     async def make_single(
-        self,
-        slide: Slide,
-        *,
-        style_prompt: str,
-        ratio: Ratio,
-        model: str | None,
-        page_num: int | None,
+        self, order: BatchOrder, *, page_num: int | None
     ) -> SlideDone | SlideFailed:
         """Make one slide outside any batch; how it ended.
 
@@ -197,32 +215,33 @@ class BatchEngine:
         self.refuse_if_stopping()
         deadline = Deadline()
         deadline.start(self._batch_timeout_s(slides=1, workers=1))
-        language = prompt_language([slide], style_prompt)
-        prompt = build_prompt(slide, style_prompt=style_prompt, ratio=ratio, language=language)
         job = SlideJob(
-            order=DrawOrder(
-                prompt=prompt, ratio=ratio, model=model, slide=slide, style_prompt=style_prompt
-            ),
+            order=to_draw_orders(order)[0],
             place=0,
             page_num=page_num,
             taken_at_s=monotonic_s(),
             deadline=deadline,
             slots=self._single_slots,
+            party=SINGLES,
+            budget=self._maker.open_budget(order),
+            uses_cache=order.cache,
             record=self._log_single,
         )
         # The engine's own task, so that a stop can wait for it.
-        task = asyncio.create_task(self._run_single(job), name=f"single slide {slide.id}")
+        task = asyncio.create_task(
+            self._run_single(job, order.session_id), name=f"single slide {order.session_id}"
+        )
         self._singles[task] = deadline
         task.add_done_callback(self._singles.pop)
         return await asyncio.shield(task)
 
-    async def _run_single(self, job: SlideJob) -> SlideDone | SlideFailed:
+    async def _run_single(self, job: SlideJob, session_id: str) -> SlideDone | SlideFailed:
         end = await self._maker.make(job, log=self._log)
-        if isinstance(end, SlideDone):
+        if isinstance(end, SlideDone) and not end.cached:
             self._recent_s.append(end.generation_time_s)
         log_slide_end(
             self._log,
-            session_id=str(uuid.uuid4()),
+            session_id=session_id,
             batch_id=None,
             slide=job.order.slide,
             action="slide_generate",
@@ -286,7 +305,7 @@ class BatchEngine:
         """The batch has ended: the store answers for it, the latest ones also from memory."""
         log_batch_end(self._log, run.state)
         for slide in run.state.slides:
-            if slide.status == "done" and slide.generation_time_s is not None:
+            if slide.status == "done" and slide.generation_time_s and not slide.cached:
                 self._recent_s.append(slide.generation_time_s)
         self._forget(run.batch_id)
         self._ended[run.batch_id] = run.timeline
@@ -299,6 +318,7 @@ class BatchEngine:
             try:
                 before_s = wall_s() - self._limits.keep_finished_s
                 forgotten = await self._store.forget_finished(before_s=before_s)
+                await self._maker.forget_results()
                 if forgotten:
                     self._ended.clear()
                     self._log.info("records_cleaned_up", batches=forgotten)

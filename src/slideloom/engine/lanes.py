@@ -1,33 +1,63 @@
 """Who may call a provider next: one lane per provider and key, shared by all batches.
 
-Plain decisions, no waiting: each method reads and changes the lane without an
-`await` in between. (Concurrency that adapts to the upstream's load belongs here.)
+Plain decisions but for `Lanes.sit`, which waits its turn: each other method reads
+and changes the lanes without an `await` in between. How many calls a lane takes
+is its throttle's business; here is decided whose call is next, over which lane.
 """
 
-from slideloom.engine.retry import backoff_s
-from slideloom.errors import ProviderError, RateLimited
+import asyncio
+import math
+from bisect import insort
+from collections.abc import Callable, Sequence
 
-_MIN_PAUSE_S = 0.1
-"""A pause shorter than this would only be the same rejection again."""
+from msgspec import Struct, field
 
-_HINT_S = 0.5
-"""A shorter Retry-After is no hint: the lane backs off as if there were none."""
-_MAX_PAUSE_S = 900.0
-"""A provider that says "tomorrow" is asked again after this: a rejection costs nothing."""
+from slideloom.clock import monotonic_s
+from slideloom.engine.fallback import ModelChoice
+from slideloom.engine.throttle import Sent, Throttle
+from slideloom.errors import (
+    AnswerLost,
+    NoAnswerInTime,
+    ProviderError,
+    RateLimited,
+    RequestNotSent,
+    UpstreamDown,
+)
+from slideloom.providers.base import Provider
+
+SINGLES = ""
+"""The party of all single slides; every batch is a party of its own."""
+_SINGLES_SHARE = 8
+"""One call in so many is kept free for single slides, on top of what batches may have."""
+_FORBIDDEN = 403
+_UPSTREAM_FAULTS = (UpstreamDown, RequestNotSent, AnswerLost, NoAnswerInTime)
+
+
+class NotAdmitted(Exception):
+    """No call was made, because of an earlier one: a turn of control, not an error of its own."""
+
+    def __init__(self, by: ProviderError) -> None:
+        super().__init__()
+        self.by = by
 
 
 class Lane:
-    """The way to one provider with one key; times are on the monotonic clock."""
+    """The way to one provider with one key."""
 
-    def __init__(self, *, backoff_base_s: float) -> None:
-        self._backoff_base_s = backoff_base_s
-        self._rejections = 0
-        """In a row."""
-        self._open_at_s = 0.0
+    def __init__(self, provider: Provider, *, start: int) -> None:
+        """Begin with `start` calls at once."""
+        self.provider = provider
+        self.throttle = Throttle(start=start)
+        self.single_count = 0
+        """Single slides' calls under way."""
         self.paused_by: ProviderError | None = None
         """The rejection that closed the lane last."""
-        self._stopped_at_s = float("-inf")
         self._stopped_by: ProviderError | None = None
+        self._stopped_at_s = -math.inf
+
+    def stop(self, error: ProviderError, now_s: float) -> None:
+        """The key was refused: no call of work taken before can succeed."""
+        self._stopped_by, self._stopped_at_s = error, now_s
 
     def find_stop(self, *, since_s: float) -> ProviderError | None:
         """Why work taken at `since_s` must not call: its key was refused after that.
@@ -36,25 +66,207 @@ class Lane:
         """
         return self._stopped_by if self._stopped_at_s > since_s else None
 
-    def wait_s(self, now_s: float) -> float:
-        """Seconds until the lane's pause is over; 0 when it is open."""
-        return max(0.0, self._open_at_s - now_s)
+    def wait_s(self, now_s: float, *, is_single: bool) -> float:
+        """Seconds until a call may be sent; endless when only an answer can make room."""
+        wait_s = self.throttle.wait_s(now_s)
+        share = max(1, self.throttle.in_flight // _SINGLES_SHARE)
+        pause_s = self.throttle.pause_s(now_s)
+        return pause_s if is_single and self.single_count < share else wait_s
 
-    def succeeded(self) -> None:
-        """A call gave a picture."""
-        self._rejections = 0
 
-    def failed(self, error: ProviderError, *, now_s: float, jitter: float) -> None:
-        """A call gave none: a refused key stops the lane, a rejection pauses it."""
-        if error.stops_lane:
-            self._stopped_by, self._stopped_at_s = error, now_s
-        elif isinstance(error, RateLimited):
-            if now_s >= self._open_at_s:  # a burst of rejections counts once
-                self._rejections += 1
-            pause_s = error.retry_after_s
-            if pause_s is None or pause_s < _HINT_S:
-                own_s = backoff_s(self._rejections, self._backoff_base_s, jitter)
-                pause_s = max(own_s, pause_s or 0.0)
-            pause_s = min(max(pause_s, _MIN_PAUSE_S), _MAX_PAUSE_S)
-            if now_s + pause_s > self._open_at_s:
-                self._open_at_s, self.paused_by = now_s + pause_s, error
+class Wish(Struct, kw_only=True, eq=False):
+    """A slide that wants to call."""
+
+    party: str
+    """Its batch, or `SINGLES`."""
+    rank: tuple[int, int] = (0, 0)
+    """Its turn within its party, the lowest first: setbacks, place in the deck."""
+    since_s: float
+    """When the work was taken, monotonic."""
+    left_s: Callable[[], float]
+    """Seconds it has left."""
+    model: str | None
+    """The model the user chose, if any."""
+    is_turned_away: bool = False
+    """Whether the first model has no room for it, so that the fallback is asked."""
+    granted: asyncio.Future["Seat"] = field(default_factory=asyncio.Future)
+
+
+class Seat(Struct, frozen=True, kw_only=True):
+    """The right to make one call; to be closed with what came of it, or dropped."""
+
+    lane: Lane
+    model: str
+    is_users_model: bool
+    is_single: bool
+    since_s: float
+    """When the work was taken."""
+    sent: Sent
+
+    @property
+    def provider(self) -> Provider:
+        """Who is called."""
+        return self.lane.provider
+
+
+class Lanes:
+    """All lanes, and the queue before them: fair between batches, single slides first."""
+
+    def __init__(self, lanes: Sequence[Lane], *, fallback_model: str | None = None) -> None:
+        self._lanes = tuple(lanes)
+        self._parties: dict[str, list[Wish]] = {}
+        """Who waits, by rank; the party that has waited longest for a call is first."""
+        self._models = ModelChoice(fallback_model)
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def first(self) -> Provider:
+        """The provider of the first lane; the others differ in their keys."""
+        return self._lanes[0].provider
+
+    @property
+    def fallback_model(self) -> str | None:
+        """What is asked while the first model is down."""
+        return self._models.fallback
+
+    async def close_providers(self) -> None:
+        """Let go of all connections."""
+        for lane in self._lanes:
+            await lane.provider.close()
+
+    def pause_s(self) -> float:
+        """How long every lane is shut by rejections."""
+        now_s = monotonic_s()
+        return min(lane.throttle.pause_s(now_s) for lane in self._lanes)
+
+    async def sit(self, wish: Wish) -> Seat:
+        """Wait for a seat.
+
+        Raises:
+            NotAdmitted: every lane stays closed for longer than the slide has.
+        """
+        insort(self._parties.setdefault(wish.party, []), wish, key=lambda waiting: waiting.rank)
+        self._turn_away([wish], monotonic_s())
+        self._hand_out()
+        try:
+            return await wish.granted
+        except asyncio.CancelledError:
+            if wish.granted.done() and not wish.granted.cancelled():
+                self.drop(wish.granted.result())
+            raise
+        finally:
+            self._remove(wish)
+
+    def close(self, seat: Seat, error: ProviderError | None, *, jitter: float) -> None:
+        """The call was answered: with a picture, or with `error`.
+
+        An error that stops the lane is marked as `moves_on` where another lane is open.
+        """
+        now_s = monotonic_s()
+        lane, throttle = seat.lane, seat.lane.throttle
+        lane.single_count -= seat.is_single
+        if not seat.is_users_model:
+            self._models.note(seat.model, error, now_s=now_s)
+        if isinstance(error, RateLimited) and not self._turns_away(seat, error):
+            throttle.reject(seat.sent, now_s, retry_after_s=error.retry_after_s, jitter=jitter)
+            lane.paused_by = error
+        elif isinstance(error, _UPSTREAM_FAULTS):
+            throttle.fail(seat.sent, now_s, jitter=jitter)
+        else:
+            throttle.succeed(seat.sent, now_s)
+        # A model of the user's own choice that the key may not use says nothing about the key.
+        is_models_fault = seat.is_users_model and error and error.http_status == _FORBIDDEN
+        if error is not None and error.stops_lane and not is_models_fault:
+            lane.stop(error, now_s)
+            error.moves_on = any(not other.find_stop(since_s=seat.since_s) for other in self._lanes)
+        if error is not None:
+            self._turn_away([wish for party in self._parties.values() for wish in party], now_s)
+        self._hand_out()
+
+    def _turns_away(self, seat: Seat, error: ProviderError) -> bool:
+        """Whether it is only the first model that has no room, so that the lane stays open."""
+        is_first = not seat.is_users_model and seat.model != self.fallback_model
+        return error.is_capacity and is_first and self.fallback_model is not None
+
+    def drop(self, seat: Seat) -> None:
+        """The call was cut off by us."""
+        seat.lane.single_count -= seat.is_single
+        seat.lane.throttle.drop(seat.sent, monotonic_s())
+        self._hand_out()
+
+    def _turn_away(self, wishes: Sequence[Wish], now_s: float) -> None:
+        """Refuse those for whom every lane is closed for good, or for too long."""
+        for wish in wishes:
+            if not wish.granted.done() and (by := self._find_refusal(wish, now_s)) is not None:
+                wish.granted.set_exception(NotAdmitted(by))
+
+    def _find_refusal(self, wish: Wish, now_s: float) -> ProviderError | None:
+        stops = [lane.find_stop(since_s=wish.since_s) for lane in self._lanes]
+        if all(stops):
+            return stops[0]
+        open_lanes = [lane for lane, stop in zip(self._lanes, stops, strict=True) if not stop]
+        first = min(open_lanes, key=lambda lane: lane.throttle.pause_s(now_s))
+        return first.paused_by if first.throttle.pause_s(now_s) > wish.left_s() else None
+
+    def _hand_out(self) -> None:
+        """Give out every seat there is, then see when the next one may be."""
+        now_s = monotonic_s()
+        while self._grant_one(now_s):
+            pass
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waits = [
+            lane.wait_s(now_s, is_single=party == SINGLES)
+            for party in self._parties
+            for lane in self._lanes
+        ]
+        if waits and not math.isinf(wait_s := min(waits)):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(wait_s, 0.001), self._hand_out)
+
+    def _grant_one(self, now_s: float) -> bool:
+        # Single slides are few and somebody watches: they are first.
+        for party in sorted(self._parties, key=lambda name: name != SINGLES):
+            wish = next((wish for wish in self._parties[party] if not wish.granted.done()), None)
+            lane = None if wish is None else self._find_lane(wish, now_s)
+            if wish is not None and lane is not None:
+                self._grant(wish, lane, now_s)
+                return True
+        return False
+
+    def _find_lane(self, wish: Wish, now_s: float) -> Lane | None:
+        """The emptiest lane that takes a call of this party now."""
+        free = [
+            lane
+            for lane in self._lanes
+            if not lane.find_stop(since_s=wish.since_s)
+            and lane.wait_s(now_s, is_single=wish.party == SINGLES) <= 0
+        ]
+        return min(free, key=lambda lane: lane.throttle.in_flight, default=None)
+
+    def _grant(self, wish: Wish, lane: Lane, now_s: float) -> None:
+        is_single = wish.party == SINGLES
+        lane.single_count += is_single
+        seat = Seat(
+            lane=lane,
+            model=wish.model
+            or self._models.choose(
+                lane.provider.model, is_turned_away=wish.is_turned_away, now_s=now_s
+            ),
+            is_users_model=wish.model is not None,
+            is_single=is_single,
+            since_s=wish.since_s,
+            sent=lane.throttle.send(now_s),
+        )
+        self._remove(wish)
+        if wish.party in self._parties:  # to the end of the round
+            self._parties[wish.party] = self._parties.pop(wish.party)
+        wish.granted.set_result(seat)
+
+    def _remove(self, wish: Wish) -> None:
+        party = self._parties.get(wish.party)
+        if party is not None and wish in party:
+            party.remove(wish)
+            if not party:
+                del self._parties[wish.party]

@@ -21,7 +21,7 @@ _CALLS: dict[type[TransientError], int] = {
     AnswerLost: 2,
     CorruptPicture: 2,
 }
-"""Calls in all. Rate limits are bounded by the deadline alone, `NoImage` by a setting."""
+"""Calls in all. `NoImage` is bounded by a setting, rate limits by lanes and the deadline."""
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
@@ -76,16 +76,18 @@ def decide_retry(
     Returns:
         `None` when the slide ends with `error`.
     """
+    if error.moves_on:
+        return RetryDecision(0.0)  # with another key
     if not isinstance(error, TransientError):
         return None
     if isinstance(error, RateLimited):
-        failures, limit = tally.rate_limited, None
-    elif error.billed == "maybe":
+        return RetryDecision(0.0)  # the lane is paused, for this slide and all others
+    if error.billed == "maybe":
         # Each of these may have been paid, so all kinds share one count.
         failures, limit = tally.maybe_billed, _call_limit(error, policy)
     else:
         failures, limit = tally.unbilled, _call_limit(error, policy)
-    if limit is not None and failures >= limit:
+    if failures >= limit:
         return None
     delay_s = backoff_s(failures, policy.backoff_base_s, jitter)
     if error.retry_after_s is not None:

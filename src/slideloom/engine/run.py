@@ -4,13 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from itertools import chain, repeat
 
-import msgspec
+from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState
-from slideloom.domain.events import BatchFinished, BatchStarted, Event
+from slideloom.domain.events import (
+    BatchFinished,
+    BatchOrder,
+    BatchStarted,
+    Event,
+    SlideDone,
+    SlideFailed,
+)
 from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import parse_ratio
+from slideloom.domain.status import cost_usd
 from slideloom.engine.attempt import SlideJob
 from slideloom.engine.deadline import Deadline
 from slideloom.engine.journal import log_slide_end
@@ -18,8 +26,8 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import Fenced, StoreError
 from slideloom.logs import Log
-from slideloom.providers.base import DrawOrder
-from slideloom.stores.base import BatchStore
+from slideloom.providers.base import DrawOrder, Reference
+from slideloom.stores.base import BatchStore, Encoded, encode_event
 
 _WRITE_PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 """Between tries to write while the store fails; the last one for as long as it takes."""
@@ -37,7 +45,7 @@ class BatchRun:
         self._store = store
         self._epoch = epoch
         self._log = log
-        self._waiting: list[tuple[Sequence[Event], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Sequence[Encoded], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self.timeline = timeline
         self.batch_id = timeline.state.batch_id
@@ -53,11 +61,11 @@ class BatchRun:
 
         Raises:
             StoreError: this run has been fenced off.
+            UnicodeEncodeError: one of them holds what is no text; none is written.
         """
-        for event in events:
-            msgspec.json.encode(event)  # one that cannot be written fails its own caller alone
+        encoded = [encode_event(event) for event in events]
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((events, written))
+        self._waiting.append((encoded, written))
         if self._writer is None or self._writer.done():
             name = f"writer {self.batch_id}"
             self._writer = asyncio.create_task(self._write_waiting(), name=name)
@@ -82,7 +90,7 @@ class BatchRun:
                 else:
                     written.set_exception(fault)
 
-    async def _write(self, events: Sequence[Event]) -> Exception | None:
+    async def _write(self, events: Sequence[Encoded]) -> Exception | None:
         for pause_s in chain(_WRITE_PAUSES_S, repeat(_WRITE_PAUSES_S[-1])):
             try:
                 await self._store.append(self.batch_id, self._epoch, events)
@@ -95,7 +103,7 @@ class BatchRun:
                 return error
             else:
                 break
-        self.timeline.announce(events)
+        self.timeline.announce([one.event for one in events])
         return None
 
 
@@ -105,32 +113,80 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
     A slide's failure is a value; anything unforeseen outside a slide ends the
     run, loudly.
     """
-    taken_at_s = monotonic_s()
     run.deadline.start(timeout_s)
     await run.record(BatchStarted(at_s=wall_s()))
-    slots = asyncio.Semaphore(run.state.order.max_workers)
-    jobs = [
+    jobs = _list_jobs(run, maker)
+    lead = run.state.order.reference_place
+    first = [job for job in jobs if job.place == lead]
+    await _run_all(run, maker, first, log=log)
+    reference = await _load_reference(run, maker)
+    rest = [job for job in jobs if job.place != lead]
+    if lead is not None and reference is None:
+        await _end_without_reference(run, rest, log=log)
+    else:
+        for job in rest:
+            job.order = replace(job.order, reference=reference)
+        await _run_all(run, maker, rest, log=log)
+    await run.record(BatchFinished(at_s=wall_s(), total_time_s=round(run.timeline.elapsed_s, 3)))
+
+
+def _list_jobs(run: BatchRun, maker: SlideMaker) -> list[SlideJob]:
+    """The slides that have not ended."""
+    order, taken_at_s = run.state.order, monotonic_s()
+    slots = asyncio.Semaphore(order.max_workers)
+    budget = maker.open_budget(order, spent_usd=cost_usd(run.state))
+    return [
         SlideJob(
-            order=order,
+            order=draw_order,
             place=place,
-            page_num=order.slide.page_num,
+            page_num=draw_order.slide.page_num,
             taken_at_s=taken_at_s,
             deadline=run.deadline,
             slots=slots,
+            party=run.batch_id,
+            budget=budget,
+            uses_cache=order.cache,
             record=run.record,
         )
-        for place, order in enumerate(_draw_orders(run.state))
+        for place, draw_order in enumerate(to_draw_orders(order))
         if not run.state.slides[place].is_final
     ]
+
+
+async def _run_all(run: BatchRun, maker: SlideMaker, jobs: Sequence[SlideJob], *, log: Log) -> None:
     async with asyncio.TaskGroup() as group:
         for job in jobs:
             name = f"slide {run.batch_id} {job.place + 1}"
             group.create_task(_run_slide(run, maker, job, log=log), name=name)
-    await run.record(BatchFinished(at_s=wall_s(), total_time_s=round(run.timeline.elapsed_s, 3)))
+
+
+async def _load_reference(run: BatchRun, maker: SlideMaker) -> Reference | None:
+    """The picture whose style the slides are to have; `None` when there is none."""
+    order = run.state.order
+    if order.reference_file is not None:
+        return await maker.load_reference(order.reference_file, is_sent=True)
+    if order.reference_place is None:
+        return None
+    image = run.state.slides[order.reference_place].image
+    return None if image is None else await maker.load_reference(image, is_sent=False)
+
+
+async def _end_without_reference(run: BatchRun, jobs: Sequence[SlideJob], *, log: Log) -> None:
+    """Nothing is paid for pictures that could not match: their reference was not made."""
+    lead = run.state.slides[run.state.order.reference_place or 0]
+    detail = "the slide whose style this one is to have was not made"
+    for job in jobs:
+        end = job.to_failed(lead.error_code or "internal", detail)
+        await _end_slide(run, job, end, log=log)
 
 
 async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Log) -> None:
-    end = await maker.make(job, log=log)
+    await _end_slide(run, job, await maker.make(job, log=log), log=log)
+
+
+async def _end_slide(
+    run: BatchRun, job: SlideJob, end: SlideDone | SlideFailed, *, log: Log
+) -> None:
     try:
         await run.record(end)
     except UnicodeEncodeError as error:  # a provider's word that is no text: brothers go on
@@ -150,8 +206,8 @@ async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Lo
     )
 
 
-def _draw_orders(state: BatchState) -> list[DrawOrder]:
-    order = state.order
+def to_draw_orders(order: BatchOrder) -> list[DrawOrder]:
+    """What each slide of a batch is to be drawn from, its reference apart."""
     ratio = parse_ratio(order.aspect_ratio)
     language = prompt_language(order.slides, order.style_prompt)
     return [

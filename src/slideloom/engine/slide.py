@@ -1,49 +1,75 @@
-"""Make one slide: slot, attempt, check, keep, and again where the policy says so."""
+"""Make one slide: cache, slot, attempt, check, keep, and again where the policy says so."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
 
-from slideloom.clock import monotonic_s
-from slideloom.domain.events import SlideDone, SlideFailed
+from msgspec import Struct
+from msgspec.structs import replace
+
+from slideloom.clock import monotonic_s, wall_s
+from slideloom.domain.events import BatchOrder, SlideDone, SlideFailed
 from slideloom.domain.images import NotAPicture, PictureFacts
-from slideloom.engine.attempt import AttemptLog, SlideJob
+from slideloom.domain.keys import cache_key
+from slideloom.domain.prices import find_price, price_usage
+from slideloom.engine.attempt import SlideJob
+from slideloom.engine.budget import Budget, Hold, OverBudget
 from slideloom.engine.deadline import TimeUp
-from slideloom.engine.lanes import Lane
+from slideloom.engine.fallback import is_models_trouble
+from slideloom.engine.lanes import Lanes, NotAdmitted, Seat, Wish
 from slideloom.engine.retry import RetryPolicy, Tally, decide_retry
+from slideloom.engine.reuse import Results
 from slideloom.errors import (
     CorruptPicture,
     NoAnswerInTime,
     ProviderError,
+    RateLimited,
     SlideErrorCode,
     StorageFull,
     StoreError,
 )
 from slideloom.logs import Log
-from slideloom.providers.base import Drawn, Provider
-from slideloom.stores.base import Draft, ImageStore
+from slideloom.providers.base import Drawn, DrawOrder, Reference
+from slideloom.stores.base import CachedResult, Draft, ImageStore
 
-_FORBIDDEN = 403
+_TURNED_AWAY = 2
+"""So many troubles of the first model, and the slide asks the fallback."""
+
+AspectFix = Literal["off", "crop", "pad"]
+
+
+class SlideRules(Struct, frozen=True, kw_only=True):
+    """The numbers an operator may change."""
+
+    retry: RetryPolicy
+    slide_timeout_s: float
+    """One call may take so long."""
+    aspect_fix: AspectFix = "off"
+    """What is done to a picture whose ratio is not the one ordered."""
+    provider_id: str = ""
+    """Where the pictures come from, for the cache: the same base address gives like pictures."""
 
 
 class SlideMaker:
-    """Makes slides with one provider, over its lane, into one image store."""
+    """Makes slides over the lanes, into one image store."""
 
     def __init__(
         self,
         *,
-        provider: Provider,
-        lane: Lane,
+        lanes: Lanes,
         images: ImageStore,
-        policy: RetryPolicy,
-        slide_timeout_s: float,
+        results: Results,
+        rules: SlideRules,
+        shrink: Callable[[bytes], tuple[str, bytes]],
     ) -> None:
-        self._provider = provider
-        self._lane = lane
+        """Take also what makes a picture small enough to be sent along: (media type, bytes)."""
+        self.lanes = lanes
+        self._shrink = shrink
         self._images = images
-        self._policy = policy
-        self._slide_timeout_s = slide_timeout_s
+        self._results = results
+        self._rules = rules
 
     async def make(self, job: SlideJob, *, log: Log) -> SlideDone | SlideFailed:
         """Make the slide; how it ended, yet to be written down.
@@ -54,9 +80,11 @@ class SlideMaker:
             StoreError: nothing can be written down any more.
         """
         try:
-            return await self._make(job)
+            return await self._make_or_reuse(job)
         except StorageFull as error:
             return self._cut_short(job, "storage_full", str(error), error)
+        except OverBudget as error:
+            return self._cut_short(job, "budget_exceeded", str(error), error)
         except TimeUp as error:
             return self._cut_short(job, error.code, "", error)
         except StoreError:
@@ -64,23 +92,69 @@ class SlideMaker:
         except Exception as error:
             log.error("slide_crashed", slide_id=job.order.slide.id, exc_info=error)
             return self._cut_short(job, "internal", type(error).__name__, error)
+        finally:
+            job.free_slot()
+
+    def open_budget(self, order: BatchOrder, *, spent_usd: float | None = None) -> Budget:
+        """The money of a batch; what costs nothing needs none."""
+        limit_usd = order.max_cost_usd if self.lanes.first.bills else None
+        return Budget(limit_usd, spent_usd=spent_usd or 0.0)
+
+    async def keep_reference(self, picture: bytes) -> str:
+        """Keep a picture that users sent for its style; the name to load it by.
+
+        Raises:
+            NotAPicture: it is none.
+            StorageFull: the disk did not take it.
+        """
+        return await self._images.keep_reference(picture)
+
+    async def load_reference(self, name: str, *, is_sent: bool) -> Reference:
+        """A picture to be sent along with calls: one that users sent, or one of ours.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        read = self._images.read_reference if is_sent else self._images.read
+        media_type, body = await asyncio.to_thread(self._shrink, await read(name))
+        return Reference(media_type=media_type, body=body)
+
+    async def count_calls(self, orders: Sequence[DrawOrder]) -> int:
+        """How many of `orders` would be called for: not those like one made or ordered already."""
+        if not self.lanes.first.bills:
+            return len(orders)
+        keys = {self._key(order, self._first_model(order)) for order in orders}
+        return len(keys) - len(await self._results.find_many(list(keys)))
+
+    async def forget_results(self) -> None:
+        """Drop what is too old to be used again."""
+        await self._results.forget_old()
+
+    async def _make_or_reuse(self, job: SlideJob) -> SlideDone | SlideFailed:
+        # What costs nothing is made anew: the embedded renderer also draws the page number.
+        if not job.uses_cache or not self.lanes.first.bills:
+            return await self._make(job)
+        key = self._key(job.order, self._first_model(job.order))
+        async with self._results.claim(key, job.deadline) as found:
+            return await self._make(job) if found is None else job.to_cached(found)
 
     async def _make(self, job: SlideJob) -> SlideDone | SlideFailed:
-        tally, delay_s = Tally(), 0.0
+        tally, delay_s, troubles = Tally(), 0.0, 0
         while True:
             try:
                 async with job.deadline.waiting():
                     await asyncio.sleep(delay_s)
-                return await self._attempt(job)
-            except _NotAdmitted as refusal:
+                return await self._attempt(job, is_turned_away=troubles >= _TURNED_AWAY)
+            except NotAdmitted as refusal:
                 return job.to_failed(refusal.by.code, refusal.by.detail, error=refusal.by)
             except ProviderError as error:
                 billed = self._note(job, error)
                 tally = tally.with_failure(error)
+                troubles += _TURNED_AWAY if error.is_capacity else is_models_trouble(error)
                 decision = decide_retry(
                     error,
                     tally,
-                    self._policy,
+                    self._rules.retry,
                     left_s=job.deadline.left_s(),
                     jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
                 )
@@ -89,93 +163,145 @@ class SlideMaker:
                         error.code, error.detail, possibly_billed=billed, error=error
                     )
                 delay_s = decision.delay_s
-                await job.record(job.to_retrying(error, delay_s=delay_s))
+                pause_s = max(delay_s, self.lanes.pause_s())
+                await job.record(job.to_retrying(error, delay_s=pause_s))
 
-    async def _attempt(self, job: SlideJob) -> SlideDone:
+    async def _attempt(self, job: SlideJob, *, is_turned_away: bool) -> SlideDone:
         """One paid call, and what came of it.
 
         Raises:
             ProviderError: no picture.
-            _NotAdmitted: nothing was called, the lane is closed.
+            NotAdmitted: nothing was called, every lane is closed.
+            OverBudget: nothing was called, the batch's money may not suffice.
             StorageFull: nothing was called, or the picture could not be kept.
             TimeUp: the batch's time was up before the picture was there.
         """
         async with AsyncExitStack() as drafts:
-            drawn, draft = await self._draw(job, drafts)
+            drawn, draft = await self._draw(job, drafts, is_turned_away=is_turned_away)
             # The picture is there, and maybe paid: from here on no deadline cuts it off.
-            facts = await _inspect(draft)
-            self._lane.succeeded()
+            facts = await self._look_at(draft, job)
             image = await draft.keep(page_num=job.page_num)
-        return job.to_done(drawn, facts, image=image)
+        end = job.to_done(drawn, facts, image=image)
+        if self.lanes.first.bills:
+            result = _to_result(end, facts)
+            await self._results.keep(self._key(job.order, job.asked_model or ""), result)
+        return end
 
-    async def _draw(self, job: SlideJob, drafts: AsyncExitStack) -> tuple[Drawn, Draft]:
+    async def _draw(
+        self, job: SlideJob, drafts: AsyncExitStack, *, is_turned_away: bool
+    ) -> tuple[Drawn, Draft]:
         """The call, once admitted; the draft is discarded with `drafts` unless it is kept."""
-        async with self._admission(job), job.deadline.calling():
+        async with (
+            self._hold(job) as hold,
+            self._seat(job, is_turned_away=is_turned_away) as seat,
+            job.deadline.calling(),
+        ):
             # In the slot, so that two hundred waiting slides hold no two hundred files.
             draft = await self._images.open_draft()
             drafts.push_async_callback(draft.discard)
-            model = job.order.model or self._provider.model
+            bills = seat.provider.bills
             await job.record(
-                job.begin_attempt(
-                    provider=self._provider.name, model=model, bills=self._provider.bills
-                )
+                job.begin_attempt(provider=seat.provider.name, model=seat.model, bills=bills)
             )
-            return await self._call(job, draft, job.attempts[-1]), draft
+            hold.is_billed = bills
+            try:
+                drawn = await self._call(job, seat, draft)
+            except ProviderError as error:
+                hold.cost_usd, hold.is_billed = error.cost_usd, bills and error.billed == "maybe"
+                raise
+            hold.cost_usd = job.attempts[-1].cost_usd
+            return drawn, draft
 
     @asynccontextmanager
-    async def _admission(self, job: SlideJob) -> AsyncIterator[None]:
-        """Wait out the lane's pause, then for a slot of the batch; never hold one in a pause."""
-        while True:
-            pause_s = self._check_lane(job)
+    async def _hold(self, job: SlideJob) -> AsyncIterator[Hold]:
+        """Money set aside for one attempt."""
+        models = [self._first_model(job.order)]
+        if self.lanes.fallback_model and not job.order.model:
+            models.append(self.lanes.fallback_model)
+        async with AsyncExitStack() as stack:
             async with job.deadline.waiting():
-                await asyncio.sleep(pause_s)
-                await job.slots.acquire()
+                hold = await stack.enter_async_context(job.budget.hold(*models))
+            yield hold
+
+    @asynccontextmanager
+    async def _seat(self, job: SlideJob, *, is_turned_away: bool) -> AsyncIterator[Seat]:
+        """A slot of the batch, then a seat in a lane; the lane is told how the call ended."""
+        wish = Wish(
+            party=job.party,
+            rank=(job.count_setbacks(), job.place),
+            since_s=job.taken_at_s,
+            left_s=job.deadline.left_s,
+            model=job.order.model,
+            is_turned_away=is_turned_away,
+        )
+        async with job.deadline.waiting():
+            await job.take_slot()
+        keeps_slot = False
+        try:
+            seat = await self._sit(job, wish)
             try:
                 job.deadline.check()
-                if self._check_lane(job) == 0:
-                    yield
-                    return
-            finally:
-                job.slots.release()
+                yield seat
+            except ProviderError as error:
+                keeps_slot = isinstance(error, RateLimited)
+                jitter = random.random()  # noqa: S311 - as above
+                self.lanes.close(seat, error, jitter=jitter)
+                raise
+            except BaseException:
+                self.lanes.drop(seat)
+                raise
+            self.lanes.close(seat, None, jitter=0.0)
+        finally:
+            if not keeps_slot:
+                job.free_slot()
 
-    def _check_lane(self, job: SlideJob) -> float:
-        """Seconds until the lane is open.
-
-        Raises:
-            _NotAdmitted: it stays closed for longer than the slide has.
-        """
-        stop = self._lane.find_stop(since_s=job.taken_at_s)
-        if stop is not None:
-            raise _NotAdmitted(stop)
-        pause_s = self._lane.wait_s(monotonic_s())
-        if pause_s > job.deadline.left_s() and self._lane.paused_by is not None:
-            raise _NotAdmitted(self._lane.paused_by)
-        return pause_s
-
-    async def _call(self, job: SlideJob, draft: Draft, entry: AttemptLog) -> Drawn:
-        started_s = monotonic_s()
+    async def _sit(self, job: SlideJob, wish: Wish) -> Seat:
+        seat: Seat | None = None
         try:
-            async with asyncio.timeout(self._slide_timeout_s) as slide_time:
-                drawn = await self._provider.draw(job.order, draft)
+            async with job.deadline.waiting():
+                seat = await self.lanes.sit(wish)
+        except TimeUp:
+            if seat is not None:  # granted in the last moment
+                self.lanes.drop(seat)
+            raise
+        return seat
+
+    async def _call(self, job: SlideJob, seat: Seat, draft: Draft) -> Drawn:
+        entry, started_s = job.attempts[-1], monotonic_s()
+        limit_s = self._rules.slide_timeout_s
+        try:
+            async with asyncio.timeout(limit_s) as slide_time:
+                order = replace(job.order, model=seat.model)
+                drawn = await seat.provider.draw(order, draft)
         except TimeoutError as error:
             if not slide_time.expired():
                 raise
-            in_words = f"no picture within {self._slide_timeout_s:g} s"
-            raise NoAnswerInTime(in_words) from error
+            message = f"no picture within {limit_s:g} s"
+            raise NoAnswerInTime(message) from error
         finally:
             entry.seconds = round(monotonic_s() - started_s, 3)
-        entry.model, entry.usage, entry.cost_usd = drawn.model, drawn.usage, drawn.cost_usd
+        entry.model, entry.usage = drawn.model, drawn.usage
+        entry.cost_usd = drawn.cost_usd
+        if entry.cost_usd is None and seat.provider.bills:
+            entry.cost_usd = _price(seat.model, drawn.usage)
         entry.http_status, entry.request_id = drawn.http_status, drawn.request_id
         return drawn
 
+    async def _look_at(self, draft: Draft, job: SlideJob) -> PictureFacts:
+        """What the picture is, with its ratio mended where the operator wants that."""
+        try:
+            facts = await draft.inspect()
+            if self._rules.aspect_fix == "off" or job.fits(facts):
+                return facts
+            return await draft.fit(job.order.ratio, self._rules.aspect_fix)
+        except NotAPicture as error:
+            raise CorruptPicture(str(error)) from error
+
     def _note(self, job: SlideJob, error: ProviderError) -> bool:
-        """Close a failed attempt, and tell the lane; whether it may be billed."""
+        """Close a failed attempt; whether it may be billed."""
         entry = job.attempts[-1]
-        # A model of the user's own choice that the key may not use says nothing about the key.
-        if not (job.order.model and error.http_status == _FORBIDDEN):
-            jitter = random.random()  # noqa: S311 - as above
-            self._lane.failed(error, now_s=monotonic_s(), jitter=jitter)
-        possibly_billed = self._provider.bills and error.billed == "maybe"
+        entry.cost_usd = error.cost_usd if entry.cost_usd is None else entry.cost_usd
+        possibly_billed = self.lanes.first.bills and error.billed == "maybe"
         entry.close(error.code, error.detail, error=error, possibly_billed=possibly_billed)
         return possibly_billed
 
@@ -184,22 +310,43 @@ class SlideMaker:
     ) -> SlideFailed:
         """The slide ends for a reason of ours; a call that was under way may be billed."""
         entry = job.open_attempt
-        possibly_billed = entry is not None and self._provider.bills
+        possibly_billed = entry is not None and self.lanes.first.bills
         if entry is not None:
             entry.close(code, detail, error=error, possibly_billed=possibly_billed)
         return job.to_failed(code, detail, possibly_billed=possibly_billed)
 
+    def _first_model(self, order: DrawOrder) -> str:
+        return order.model or self.lanes.first.model
 
-async def _inspect(draft: Draft) -> PictureFacts:
-    try:
-        return await draft.inspect()
-    except NotAPicture as error:
-        raise CorruptPicture(str(error)) from error
+    def _key(self, order: DrawOrder, model: str) -> str:
+        """Under which a picture is kept for like requests."""
+        return cache_key(
+            provider=self._rules.provider_id,
+            model=model,
+            prompt=order.prompt,
+            ratio=order.ratio,
+            size=self._rules.aspect_fix,
+            reference=order.reference.digest if order.reference else None,
+        )
 
 
-class _NotAdmitted(Exception):
-    """No call was made, because of an earlier one: a turn of control, not an error of its own."""
+def _to_result(end: SlideDone, facts: PictureFacts) -> CachedResult:
+    return CachedResult(
+        image=end.image,
+        width=end.width,
+        height=end.height,
+        aspect_ratio_ok=end.aspect_ratio_ok,
+        size_bytes=facts.size_bytes,
+        provider=end.provider,
+        model=end.model,
+        revised_prompt=end.revised_prompt,
+        made_at_s=wall_s(),
+    )
 
-    def __init__(self, by: ProviderError) -> None:
-        super().__init__()
-        self.by = by
+
+def _price(model: str, usage: dict[str, Any] | None) -> float | None:
+    """By the price list, where the provider does not say what it charged."""
+    cost_usd = price_usage(model, usage) if usage else None
+    if cost_usd is None and (price := find_price(model)) is not None:
+        return price.low_usd
+    return cost_usd

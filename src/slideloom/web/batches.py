@@ -9,10 +9,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from slideloom.assembly import Services
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.advice import ConfigAdvice, WorkerAdvice, advise_workers
+from slideloom.domain.estimate import Estimate
+from slideloom.domain.events import BatchOrder
 from slideloom.domain.messages import Language
-from slideloom.domain.request import MAX_SLIDES, GenerateRequest, StatusRequest, to_order
+from slideloom.domain.request import (
+    MAX_SLIDES,
+    GenerateRequest,
+    StatusRequest,
+    read_data_url,
+    to_order,
+)
 from slideloom.domain.status import BatchAnswer, BatchStatus, BatchSummary, to_answer, to_status
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
@@ -24,7 +33,7 @@ from slideloom.web.problems import reader_language
 _BLANK_EVERY_S = 15.0
 """A blank this often keeps proxies that cut idle answers at 60 s waiting."""
 _POLL_AFTER_S = 2
-_POST_ONLY = ("generate", "status")
+_POST_ONLY = ("generate", "status", "estimate")
 """No batch is called so, but people paste these addresses into a browser."""
 _LIST_LIMIT = 50
 _LIST_MOST = 200
@@ -48,13 +57,10 @@ async def generate(request: Request) -> Response:
     """Take the order; wait for its end unless the client prefers not to."""
     parts = services(request)
     parts.engine.refuse_if_stopping()
-    order = to_order(
-        await read_json(request, GenerateRequest),
-        session_id=str(uuid.uuid4()),
-        default_workers=parts.settings.batch_default_workers,
-        worker_limit=parts.settings.batch_max_workers,
-        new_id=lambda: str(uuid.uuid4()),
-    )
+    asked = await read_json(request, GenerateRequest)
+    order = _to_order(parts, asked)
+    if (picture := read_data_url(asked)) is not None:
+        order = await parts.engine.keep_reference(order, picture)
     timeline = await parts.engine.submit(order)
     batch_id = timeline.state.batch_id
     language = reader_language(request)
@@ -69,6 +75,25 @@ async def generate(request: Request) -> Response:
         _answer_when_finished(timeline, parts.settings.batch_wait_seconds, language),
         headers=headers,
         media_type="application/json",
+    )
+
+
+async def estimate(request: Request) -> Response:
+    """What the deck would cost and how long it would take; nothing is paid."""
+    parts = services(request)
+    asked = await read_json(request, GenerateRequest)
+    read_data_url(asked)
+    return json_response(await parts.engine.estimate(_to_order(parts, asked)))
+
+
+def _to_order(parts: Services, asked: GenerateRequest) -> BatchOrder:
+    return to_order(
+        asked,
+        session_id=str(uuid.uuid4()),
+        default_workers=parts.settings.batch_default_workers,
+        worker_limit=parts.settings.batch_max_workers,
+        cost_limit_usd=parts.settings.max_cost_usd,
+        new_id=lambda: str(uuid.uuid4()),
     )
 
 
@@ -211,6 +236,17 @@ ENDPOINTS = (
                 description="`respond-async`: answer 202 at once, with the status.",
             ),
         ),
+    ),
+    Endpoint(
+        method="POST",
+        path="/slide/batch/estimate",
+        handler=estimate,
+        summary="What a deck would cost and how long it would take; nothing is paid",
+        tag="Batches",
+        body=GenerateRequest,
+        example=_EXAMPLE,
+        answers={200: Estimate},
+        problems=(400, 413, 415, 422),
     ),
     Endpoint(
         method="POST",

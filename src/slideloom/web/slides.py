@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from slideloom.domain.events import SlideFailed
-from slideloom.domain.request import SingleRequest, read_ratio, to_single
+from slideloom.domain.request import SingleRequest, to_single
 from slideloom.domain.status import ASSETS_PATH
 from slideloom.web.bodies import json_response, read_json
 from slideloom.web.endpoint import Endpoint, services
@@ -28,22 +28,34 @@ class SingleAnswer(Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     cost_usd: float | None
+    cached: bool
+    """Whether it was made for an earlier request."""
     width: int
     height: int
     aspect_ratio_ok: bool
 
 
 async def generate(request: Request) -> Response:
-    """Make one slide and wait for it."""
+    """Make one slide and wait for it; one made lately for a like request will do."""
+    return await _make(request, cache=True)
+
+
+async def regenerate(request: Request) -> Response:
+    """Make one slide anew."""
+    return await _make(request, cache=False)
+
+
+async def _make(request: Request, *, cache: bool) -> Response:
+    parts = services(request)
     asked = await read_json(request, SingleRequest)
-    slide = to_single(asked, new_id=lambda: str(uuid.uuid4()))
-    end = await services(request).engine.make_single(
-        slide,
-        style_prompt=asked.style_prompt,
-        ratio=read_ratio(asked.aspect_ratio),
-        model=asked.model or None,
-        page_num=asked.page_num,
+    order = to_single(
+        asked,
+        session_id=str(uuid.uuid4()),
+        cache=cache,
+        cost_limit_usd=parts.settings.max_cost_usd,
+        new_id=lambda: str(uuid.uuid4()),
     )
+    end = await parts.engine.make_single(order, page_num=asked.page_num)
     if isinstance(end, SlideFailed):
         return answer_slide_failure(request, end)
     return json_response(
@@ -56,6 +68,7 @@ async def generate(request: Request) -> Response:
             provider=end.provider,
             model=end.model,
             cost_usd=end.cost_usd,
+            cached=end.cached,
             width=end.width,
             height=end.height,
             aspect_ratio_ok=end.aspect_ratio_ok,
@@ -79,7 +92,7 @@ ENDPOINTS = (
     Endpoint(
         method="POST",
         path="/slide/regenerate",
-        handler=generate,
+        handler=regenerate,
         summary="Make one slide anew",
         tag="Single slides",
         body=SingleRequest,

@@ -1,0 +1,85 @@
+"""What `slideloom check` looks at: settings, folders, and each key at its provider, unpaid."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from slideloom.assembly import open_providers
+from slideloom.domain.prices import find_price
+from slideloom.errors import AuthFailed, ProviderError, QuotaExhausted
+from slideloom.providers.base import Provider
+from slideloom.settings import Settings
+
+_MB = 1024 * 1024
+
+Trouble = Literal["none", "here", "account", "provider"]
+"""Who must act: nobody, the operator of this machine, of the account, or the provider."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at."""
+
+    part: str
+    words: str
+    """What was found, in a sentence."""
+    trouble: Trouble = "none"
+
+
+async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterator[Finding]:
+    """Look at everything the service needs, one after the other; nothing is paid or changed."""
+    yield Finding("settings", "read" + (f", {len(warnings)} to look at" if warnings else ""))
+    for warning in warnings:
+        yield Finding("settings", warning)
+    yield _check_folder("DATA_DIR", settings.data_dir, least_mb=settings.min_free_mb)
+    yield _check_folder("LOG_DIR", settings.log_dir, least_mb=0)
+    yield _check_folder(
+        "IMAGE_OUTPUT_DIR", settings.image_output_dir, least_mb=settings.min_free_mb
+    )
+    providers = open_providers(settings)
+    try:
+        for number, provider in enumerate(providers, 1):
+            part = "provider" if len(providers) == 1 else f"key {number} of {len(providers)}"
+            yield await _check_provider(part, provider)
+    finally:
+        for provider in providers:
+            await provider.close()
+    for model in filter(None, (providers[0].model, settings.fallback_model)):
+        if providers[0].bills:
+            yield _check_price(model)
+
+
+def _check_folder(name: str, folder: str, *, least_mb: int) -> Finding:
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent  # it will be made there
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return Finding(name, f"{place} cannot be written", "here")
+    free_mb = shutil.disk_usage(place).free // _MB
+    if free_mb < least_mb:
+        return Finding(name, f"{folder}: {free_mb} MB free, {least_mb} MB wanted", "here")
+    return Finding(name, f"{folder} can be written, {free_mb} MB free")
+
+
+async def _check_provider(part: str, provider: Provider) -> Finding:
+    try:
+        words = await provider.check()
+    except (AuthFailed, QuotaExhausted) as error:
+        return Finding(part, f"{error.code}: {error.detail}", "account")
+    except ProviderError as error:
+        return Finding(part, f"{error.code}: {error.detail}", "provider")
+    return Finding(part, f"{provider.name}: {words}")
+
+
+def _check_price(model: str) -> Finding:
+    price = find_price(model)
+    if price is None:
+        return Finding(
+            "price", f"{model} is not in the price list; budgets wait for its first bill"
+        )
+    if price.low_usd == price.high_usd:
+        return Finding("price", f"{model}: ${price.low_usd:g} a picture")
+    return Finding("price", f"{model}: ${price.low_usd:g} to ${price.high_usd:g} a picture")

@@ -1,0 +1,140 @@
+"""A picture made for a like request serves again; of two at once, one is paid."""
+
+import asyncio
+
+import pytest
+
+from slideloom.domain.batch import BatchState
+from slideloom.domain.events import SlideDone
+from slideloom.domain.slide import Slide
+from slideloom.errors import ContentBlocked, StoreError
+from tests.support.orders import order, slide
+from tests.support.parts import ScriptedProvider, Workshop
+
+TWINS = (slide(1, id="a"), slide(1, id="b"))
+
+
+async def make(
+    shop: Workshop, slides: int | tuple[Slide, ...] = 3, **changes: object
+) -> BatchState:
+    timeline = await shop.engine.submit(order(slides, **{"cache": True} | changes))
+    await timeline.wait_finished(timeout_s=36000)
+    return timeline.state
+
+
+async def test_same_deck_again_costs_nothing_and_no_time() -> None:
+    async with Workshop() as shop:
+        first, second = await make(shop), await make(shop)
+    assert len(shop.provider.calls) == 3
+    assert [s.image for s in second.slides] == [s.image for s in first.slides]
+    assert all(s.cached and s.cost_usd == 0 and s.attempts == 0 for s in second.slides)
+    assert second.total_time_s is not None
+    assert second.total_time_s < 0.1
+    assert [s.final_prompt for s in second.slides] == [s.final_prompt for s in first.slides]
+
+
+async def test_half_failed_deck_again_pays_only_for_what_is_missing() -> None:
+    async with Workshop(ScriptedProvider(ContentBlocked(), ContentBlocked())) as shop:
+        first = await make(shop, 5, max_workers=1)
+        assert first.count("error") == 2
+        second = await make(shop, 5)
+    assert len(shop.provider.calls) == 7
+    assert [slide.cached for slide in second.slides] == [False, False, True, True, True]
+
+
+async def test_two_like_slides_at_once_cost_one_call() -> None:
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        state = await make(shop, TWINS)
+    assert len(shop.provider.calls) == 1
+    assert sorted(slide.cached for slide in state.slides) == [False, True]
+    assert len({slide.image for slide in state.slides}) == 1
+
+
+async def test_failure_is_not_shared() -> None:
+    async with Workshop(ScriptedProvider(ContentBlocked(), seconds=10)) as shop:
+        state = await make(shop, TWINS)
+    assert (len(shop.provider.calls), state.count("done"), state.count("error")) == (2, 1, 1)
+
+
+async def test_cached_slide_takes_no_slot() -> None:
+    async with Workshop(ScriptedProvider(seconds=50)) as shop:
+        await make(shop, 1)
+        full = await shop.engine.submit(order(9, max_workers=1))
+        mixed = await make(shop, 1)
+        assert mixed.slides[0].cached
+        assert not full.state.is_final
+
+
+async def test_slide_that_waits_for_its_twin_holds_no_slot() -> None:
+    slides = (slide(1, id="a"), slide(1, id="b"), slide(2))
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        state = await make(shop, slides, max_workers=2)
+    assert state.total_time_s == pytest.approx(10, abs=0.5)
+
+
+async def test_deadline_of_a_slide_that_waits_for_its_twin_counts() -> None:
+    async with Workshop(ScriptedProvider(seconds=100), batch_timeout_s=50.0) as shop:
+        slow = asyncio.create_task(shop.engine.make_single(order(1, cache=True), page_num=None))
+        await asyncio.sleep(0)
+        state = await make(shop, 1)
+        slow.cancel()
+    assert state.slides[0].error_code == "batch_timeout"
+
+
+async def test_results_grow_old_and_their_pictures_may_vanish() -> None:
+    async with Workshop(cache_ttl_s=0.0) as shop:
+        await make(shop)
+        await asyncio.sleep(1)
+        await make(shop)
+    assert len(shop.provider.calls) == 6
+    async with Workshop() as shop:
+        await make(shop)
+        shop.images.kept.clear()
+        await make(shop)
+    assert len(shop.provider.calls) == 6
+
+
+async def test_request_without_cache_is_made_anew_and_serves_later_ones() -> None:
+    async with Workshop() as shop:
+        await make(shop, 1)
+        anew = await make(shop, 1, cache=False)
+        later = await make(shop, 1)
+    assert len(shop.provider.calls) == 2
+    assert later.slides[0].image == anew.slides[0].image
+
+
+async def test_other_ratio_model_or_words_are_another_picture() -> None:
+    async with Workshop() as shop:
+        await make(shop, 1)
+        for other in ({"aspect_ratio": "4:3"}, {"model": "other"}, {"style_prompt": "red"}):
+            await make(shop, 1, **other)
+        assert len(shop.provider.calls) == 4
+
+
+async def test_single_slides_and_batches_share_the_cache() -> None:
+    async with Workshop() as shop:
+        await make(shop, 1)
+        end = await shop.engine.make_single(order(1, cache=True), page_num=None)
+    assert isinstance(end, SlideDone)
+    assert end.cached
+    assert len(shop.provider.calls) == 1
+
+
+async def test_free_pictures_are_made_anew() -> None:
+    async with Workshop(ScriptedProvider(bills=False)) as shop:
+        await make(shop, 1)
+        await make(shop, 1)
+    assert len(shop.provider.calls) == 2
+
+
+async def test_cache_that_fails_only_costs_money(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        message = "disk"
+        raise StoreError(message)
+
+    async with Workshop() as shop:
+        monkeypatch.setattr(shop.store, "put", fail)
+        monkeypatch.setattr(shop.store, "find_many", fail)
+        state = await make(shop)
+    assert state.count("done") == 3
+    assert shop.log.of("result_cache_failed")

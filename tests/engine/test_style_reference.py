@@ -1,0 +1,54 @@
+"""One picture is made first, and the others take its style."""
+
+import pytest
+
+from slideloom.domain.batch import BatchState
+from slideloom.errors import ContentBlocked
+from tests.support.orders import order
+from tests.support.parts import ScriptedProvider, Workshop
+from tests.support.pictures import picture
+
+
+async def make(shop: Workshop, **changes: object) -> BatchState:
+    timeline = await shop.engine.submit(order(4, **{"max_workers": 4} | changes))
+    await timeline.wait_finished(timeout_s=36000)
+    return timeline.state
+
+
+async def test_reference_slide_is_made_first_and_sent_with_all_others() -> None:
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        state = await make(shop, reference_place=2)
+    first, *others = shop.provider.calls
+    assert (first.slide.id, first.reference) == ("slide-3", None)
+    image = state.slides[2].image
+    assert image is not None
+    assert [call.reference and call.reference.body for call in others] == [
+        shop.images.kept[image]
+    ] * 3
+    assert state.total_time_s == pytest.approx(20, abs=1)
+
+
+async def test_nothing_is_paid_for_slides_whose_reference_was_not_made() -> None:
+    async with Workshop(ScriptedProvider(ContentBlocked("no"))) as shop:
+        state = await make(shop, reference_place=0)
+    assert len(shop.provider.calls) == 1
+    assert [slide.error_code for slide in state.slides] == ["content_blocked"] * 4
+    assert "style" in state.slides[3].error_detail
+    assert state.slides[3].attempts == 0
+
+
+async def test_picture_that_was_sent_along_goes_with_every_slide() -> None:
+    async with Workshop() as shop:
+        led = await shop.engine.keep_reference(order(4), picture())
+        timeline = await shop.engine.submit(led)
+        await timeline.wait_finished(timeout_s=36000)
+    bodies = {call.reference.body for call in shop.provider.calls if call.reference}
+    assert bodies == {picture()}
+    assert len(shop.provider.calls) == 4
+
+
+async def test_other_reference_is_another_picture_for_the_cache() -> None:
+    async with Workshop() as shop:
+        await make(shop, cache=True)
+        again = await make(shop, cache=True, reference_place=0)
+    assert [slide.cached for slide in again.slides] == [True, False, False, False]
