@@ -134,6 +134,7 @@ async def test_download_is_tried_again_and_the_call_is_not(
     assert len(upstream.bill.billed) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", ["F27_gone", "F27_denied", "F27_loop", "F27_cut", "F27_html", "F27_silent"]
 )

@@ -144,6 +144,7 @@ async def test_stale_connection_costs_nothing(upstream: Upstream, open_provider:
     assert upstream.bill.connections == 2
 
 
+@pytest.mark.slow
 async def test_kept_connection_that_breaks_late_may_have_been_billed(
     upstream: Upstream, open_provider: Open
 ) -> None:

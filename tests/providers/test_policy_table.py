@@ -79,6 +79,7 @@ async def test_final_picture_takes_the_place_of_its_drafts(shape: Shape, form: s
         assert await draw_part(upstream, shape, f"[[fault:{form}]]") == "final"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ALL_SHAPES)
 async def test_marker_of_the_picture_may_be_cut_anywhere(shape: Shape) -> None:
     async with Upstream() as upstream:

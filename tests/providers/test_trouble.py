@@ -161,6 +161,7 @@ async def test_failed_download_is_told_without_internals() -> None:
     await downloads.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["F27_cut", "F27_html", "F27_silent", "F27_gone", "F27_loop"])
 async def test_every_download_that_fails_is_told_without_internals(
     fault: str, open_provider: Open

@@ -10,6 +10,8 @@ from tests.support.upstream.faults.base import ALL_SHAPES, ONCE
 from tests.support.upstream.plan import Shape
 from tests.upstream.calls import Caller, build_request, mark
 
+pytestmark = pytest.mark.slow  # the emulator's own
+
 _ELSEWHERE = {
     "X_huge",
     "X_huge_chunked",

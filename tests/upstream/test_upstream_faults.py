@@ -15,6 +15,8 @@ from PIL import UnidentifiedImageError
 from tests.support.upstream import FAULTS, Plan, Upstream, read_stamp
 from tests.upstream.calls import Caller, build_request, mark, open_picture
 
+pytestmark = pytest.mark.slow  # the emulator's own
+
 
 async def test_rate_limits_say_when_to_come_back(caller: Caller) -> None:
     async with Upstream() as up:
