@@ -19,7 +19,6 @@ from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
 from slideloom.stores.base import ImageStore
 from slideloom.stores.files import FileImageStore
-from slideloom.stores.pictures import shrink_reference
 from slideloom.stores.sqlite import SqliteBatchStore
 
 _HOUR_S = 3600.0
@@ -62,6 +61,7 @@ async def open_services(
         stack.push_async_callback(images.close)
         lanes = Lanes(
             [Lane(provider, start=settings.lane_start) for provider in open_providers(settings)],
+            log=log,
             fallback_model=settings.fallback_model or None,
         )
         stack.push_async_callback(lanes.close_providers)
@@ -74,7 +74,6 @@ async def open_services(
                 images=images,
                 results=results,
                 rules=_to_rules(settings),
-                shrink=shrink_reference,
             ),
             limits=_to_limits(settings),
             log=log,

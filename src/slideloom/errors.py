@@ -162,6 +162,8 @@ class ProviderError(SlideloomError):
         self.is_capacity = is_capacity
         self.moves_on = False
         """Whether the slide may try again with another key; the lanes decide."""
+        self.own_pause_s = 0.0
+        """How long the slide waits by itself, where others need not; the lanes decide."""
 
 
 class TransientError(ProviderError):

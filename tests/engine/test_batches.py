@@ -142,7 +142,7 @@ async def test_picture_that_cannot_be_kept_is_not_done() -> None:
         shop.images.keep_fails = StorageFull("disk full")
         state = await finish(shop, 1)
     assert (state.slides[0].status, state.slides[0].error_code) == ("error", "storage_full")
-    assert state.slides[0].possibly_billed == 1
+    assert (state.slides[0].possibly_billed, state.slides[0].cost_usd) == (1, 0.04)
     assert shop.images.discarded == 1
 
 

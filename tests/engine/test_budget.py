@@ -6,7 +6,7 @@ import pytest
 
 from slideloom.domain.batch import BatchState
 from slideloom.engine.budget import Budget, OverBudget
-from slideloom.errors import NoAnswerInTime, NoImage, UpstreamDown
+from slideloom.errors import AuthFailed, NoAnswerInTime, NoImage, RateLimited, UpstreamDown
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
 
@@ -87,3 +87,50 @@ async def test_costs_of_failed_attempts_are_the_slides_costs_too() -> None:
     provider = ScriptedProvider(NoImage(cost_usd=0.01), cost_usd=0.04)
     state = await make(provider, 1)
     assert state.slides[0].cost_usd == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("slides", "workers", "limit_usd", "model", "rejections"),
+    [
+        (2, 1, 0.47, PRICED, [RateLimited()]),
+        (6, 3, 10.0, None, [RateLimited(retry_after_s=1)] * 3),
+        (10, 3, 0.80, PRICED, [RateLimited(retry_after_s=1)] * 3),
+    ],
+)
+async def test_rejected_slide_and_one_that_waits_for_money_do_not_wait_for_each_other(
+    slides: int, workers: int, limit_usd: float, model: str | None, rejections: list[RateLimited]
+) -> None:
+    provider = ScriptedProvider(*rejections)
+    state = await make(provider, slides, model=model, max_cost_usd=limit_usd, max_workers=workers)
+    assert state.count("done") >= 1
+    assert "batch_timeout" not in {slide.error_code for slide in state.slides}
+
+
+@pytest.mark.parametrize("limit_usd", [0.0, 0.04])
+async def test_price_nobody_knows_is_not_found_out_with_money_that_is_not_there(
+    limit_usd: float,
+) -> None:
+    provider = ScriptedProvider(cost_usd=0.04)
+    await make(provider, 5, max_cost_usd=limit_usd)
+    assert len(provider.calls) == (limit_usd > 0)
+
+
+async def test_calls_that_are_free_are_not_made_one_by_one() -> None:
+    provider = ScriptedProvider(cost_usd=0.0, seconds=10)
+    state = await make(provider, 21, max_cost_usd=5.0)
+    assert state.total_time_s == pytest.approx(30, abs=1)
+
+
+async def test_guessed_price_counts_at_its_highest() -> None:
+    provider = ScriptedProvider(cost_usd=None)
+    await make(provider, 20, model=PRICED, max_cost_usd=1.0)
+    assert len(provider.calls) == 4
+
+
+async def test_cost_is_counted_once_when_the_slide_is_refused_afterwards() -> None:
+    script = [NoImage(cost_usd=0.04), AuthFailed("revoked")]
+    async with Workshop(ScriptedProvider(*script, seconds=1)) as shop:
+        timeline = await shop.engine.submit(order(2, max_workers=2))
+        await timeline.wait_finished(timeout_s=3600)
+    first = timeline.state.slides[0]
+    assert (first.attempts, first.cost_usd) == (1, 0.04)

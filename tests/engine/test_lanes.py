@@ -7,7 +7,7 @@ from slideloom.domain.events import SlideDone
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.throttle import Throttle
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import AuthFailed, QuotaExhausted, RateLimited
+from slideloom.errors import AuthFailed, QuotaExhausted, RateLimited, UpstreamDown
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
 
@@ -93,3 +93,47 @@ async def test_seat_granted_to_a_slide_that_is_cut_off_is_given_back() -> None:
         await timeline.wait_finished(timeout_s=60)
         assert shop.lanes._lanes[0].throttle.in_flight == 0
     assert timeline.state.count("error") == 5
+
+
+async def test_refused_keys_use_up_none_of_the_calls_a_slide_has() -> None:
+    dead = [ScriptedProvider(*[AuthFailed("revoked")] * 5, seconds=0.1) for _ in range(3)]
+    good = ScriptedProvider(*[UpstreamDown("502")] * 3, seconds=0.1)
+    async with Workshop(*dead, good) as shop:
+        (timeline,) = await run_all(shop.engine, 1)
+    assert (timeline.state.slides[0].status, len(good.calls)) == ("done", 4)
+
+
+async def test_refused_key_is_told_once_and_until_it_works_again() -> None:
+    refused = ScriptedProvider(*[AuthFailed("revoked")] * 2, seconds=1)
+    async with Workshop(refused, ScriptedProvider(seconds=100)) as shop:
+        await run_all(shop.engine, 4)
+        assert shop.engine.list_stops() == ["key 1 of 2 was refused: auth_failed"]
+        assert len(shop.log.of("key_refused")) == 1
+        await run_all(shop.engine, 4)
+        assert shop.engine.list_stops() == []
+
+
+async def test_stopped_lane_does_not_make_the_queue_spin() -> None:
+    refused = ScriptedProvider(QuotaExhausted("empty"))
+    limited = ScriptedProvider(RateLimited(retry_after_s=60))
+    async with Workshop(refused, limited, lane_start=1) as shop:
+        turns, real = [], shop.lanes._hand_out
+
+        def count() -> None:
+            turns.append(1)
+            real()
+
+        shop.lanes._hand_out = count  # type: ignore[method-assign]
+        await run_all(shop.engine, 3)
+    assert len(turns) < 100
+
+
+async def test_model_of_the_users_choice_shuts_the_lane_for_others_only_shortly() -> None:
+    async with Workshop(ScriptedProvider(RateLimited(retry_after_s=1e9))) as shop:
+        odd = await shop.engine.submit(order(1, model="x/y:free"))
+        await asyncio.sleep(2)
+        (timeline,) = await run_all(shop.engine, 3)
+        assert timeline.state.count("done") == 3
+        assert (timeline.state.total_time_s or 0) < 60
+        await odd.wait_finished(timeout_s=3600)
+    assert odd.state.slides[0].error_code == "rate_limited"

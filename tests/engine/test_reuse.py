@@ -1,13 +1,14 @@
 """A picture made for a like request serves again; of two at once, one is paid."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from slideloom.domain.batch import BatchState
 from slideloom.domain.events import SlideDone
 from slideloom.domain.slide import Slide
-from slideloom.errors import ContentBlocked, StoreError
+from slideloom.errors import ContentBlocked, RateLimited, StoreError
 from tests.support.orders import order, slide
 from tests.support.parts import ScriptedProvider, Workshop
 
@@ -48,6 +49,37 @@ async def test_two_like_slides_at_once_cost_one_call() -> None:
     assert len(shop.provider.calls) == 1
     assert sorted(slide.cached for slide in state.slides) == [False, True]
     assert len({slide.image for slide in state.slides}) == 1
+
+
+@pytest.mark.parametrize("trouble", ["put fails", "no time to live", "fallback"])
+async def test_like_slides_share_the_picture_though_the_cache_does_not_have_it(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreError(trouble)
+
+    script = [RateLimited(is_capacity=True)] if trouble == "fallback" else []
+    changes: dict[str, Any] = {
+        "cache_ttl_s": 0.0 if trouble == "no time to live" else 86400.0,
+        "fallback_model": "spare" if trouble == "fallback" else None,
+    }
+    async with Workshop(ScriptedProvider(*script, seconds=10), **changes) as shop:
+        if trouble == "put fails":
+            monkeypatch.setattr(shop.store, "put", fail)
+        state = await make(shop, tuple(slide(1, id=str(n)) for n in range(8)), max_workers=8)
+    assert state.count("done") == 8
+    assert len(shop.provider.calls) == 1 + len(script)
+
+
+async def test_deck_that_the_fallback_made_costs_nothing_again() -> None:
+    script = [RateLimited(is_capacity=True)] * 9
+    async with Workshop(ScriptedProvider(*script), fallback_model="spare") as shop:
+        first = await make(shop, max_workers=1)
+        calls = len(shop.provider.calls)
+        second = await make(shop)
+    assert first.count("done") == second.count("done") == 3
+    assert all(slide.cached for slide in second.slides)
+    assert len(shop.provider.calls) == calls
 
 
 async def test_failure_is_not_shared() -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from slideloom.domain.batch import BatchState
+from slideloom.domain.messages import NO_REFERENCE, slide_error_message
 from slideloom.errors import ContentBlocked
+from slideloom.stores.pictures import shrink_reference
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
 from tests.support.pictures import picture
@@ -23,7 +25,7 @@ async def test_reference_slide_is_made_first_and_sent_with_all_others() -> None:
     image = state.slides[2].image
     assert image is not None
     assert [call.reference and call.reference.body for call in others] == [
-        shop.images.kept[image]
+        shrink_reference(shop.images.kept[image])[1]
     ] * 3
     assert state.total_time_s == pytest.approx(20, abs=1)
 
@@ -33,7 +35,10 @@ async def test_nothing_is_paid_for_slides_whose_reference_was_not_made() -> None
         state = await make(shop, reference_place=0)
     assert len(shop.provider.calls) == 1
     assert [slide.error_code for slide in state.slides] == ["content_blocked"] * 4
-    assert "style" in state.slides[3].error_detail
+    assert "not paid" in slide_error_message(
+        "content_blocked", NO_REFERENCE, "en", possibly_billed=False
+    )
+    assert state.slides[3].error_detail == NO_REFERENCE
     assert state.slides[3].attempts == 0
 
 
@@ -43,7 +48,7 @@ async def test_picture_that_was_sent_along_goes_with_every_slide() -> None:
         timeline = await shop.engine.submit(led)
         await timeline.wait_finished(timeout_s=36000)
     bodies = {call.reference.body for call in shop.provider.calls if call.reference}
-    assert bodies == {picture()}
+    assert bodies == {shrink_reference(picture())[1]}
     assert len(shop.provider.calls) == 4
 
 
@@ -52,3 +57,25 @@ async def test_other_reference_is_another_picture_for_the_cache() -> None:
         await make(shop, cache=True)
         again = await make(shop, cache=True, reference_place=0)
     assert [slide.cached for slide in again.slides] == [True, False, False, False]
+
+
+async def test_reference_slide_whose_pixels_are_broken_fails_the_others_unpaid() -> None:
+    broken = picture().replace(b"IDAT", b"IDAT\xff\xff", 1)
+    async with Workshop(ScriptedProvider(broken)) as shop:
+        state = await make(shop, reference_place=0)
+    assert len(shop.provider.calls) == 1
+    assert [slide.error_code for slide in state.slides[1:]] == ["invalid_image"] * 3
+
+
+async def test_estimate_knows_what_the_reference_changes() -> None:
+    async with Workshop() as shop:
+        led = order(4, cache=True, reference_place=1)
+        await make(shop, cache=True)
+        assert (await shop.engine.estimate(led)).calls == 3
+        await make(shop, cache=True, reference_place=1)
+        assert (await shop.engine.estimate(led)).calls == 0
+        sent = await shop.engine.keep_reference(order(4, cache=True), picture("WEBP"))
+        assert (await shop.engine.estimate(sent)).calls == 1, "the others followed the same picture"
+        timeline = await shop.engine.submit(sent)
+        await timeline.wait_finished(timeout_s=3600)
+        assert (await shop.engine.estimate(sent)).calls == 0

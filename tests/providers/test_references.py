@@ -85,15 +85,34 @@ async def test_missing_path_for_edits_is_said_and_the_reference_never_left_out(
 ) -> None:
     with aioresponses() as fake:
         fake.post(f"{GATEWAY}/images/generations", payload=PICTURE, repeat=True)
-        fake.post(f"{GATEWAY}/images/edits", status=404, body="404 page not found", repeat=True)
+        for path in ("/images/edits", "/images", "/chat/completions"):
+            fake.post(f"{GATEWAY}{path}", status=404, body="404 page not found", repeat=True)
         await draw(gateway)
         for _ in range(2):
             with pytest.raises(BadRequest, match=TAKES_NONE) as caught:
                 await draw(gateway, reference=REFERENCE)
             assert caught.value.http_status == 404
         await draw(gateway)
-        calls = [(str(url), len(made)) for (_, url), made in fake.requests.items()]
-    assert calls == [(f"{GATEWAY}/images/generations", 2), (f"{GATEWAY}/images/edits", 2)]
+        calls = {
+            url.path.removeprefix("/v1"): len(made) for (_, url), made in fake.requests.items()
+        }
+    # The first order knocks everywhere, unbilled; the second at one door.
+    assert calls.pop("/images/generations") == 2
+    assert sum(calls.values()) == 4
+
+
+async def test_reference_finds_another_shape_where_plain_orders_have_settled(
+    upstream: Upstream,
+) -> None:
+    upstream.plan = Plan(missing_paths=("/images/edits",))
+    (provider,) = open_network(api="auto", base_url=upstream.base_url, keys=("k",), model="m")
+    assert (await draw(provider))[0].provider == "images"
+    for _ in range(2):
+        await draw(provider, reference=REFERENCE)
+    await draw(provider)
+    paths = [visit.path.rpartition("v1")[2] for visit in upstream.bill.visits]
+    assert paths == ["/images/edits"], "asked in vain once"
+    await provider.close()
 
 
 async def test_first_order_with_one_finds_the_shape_that_takes_it(upstream: Upstream) -> None:

@@ -23,7 +23,7 @@ from slideloom.logs import Log
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
 from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
-from slideloom.stores.pictures import fit_picture
+from slideloom.stores.pictures import fit_picture, shrink_reference
 from tests.support.pictures import picture
 
 
@@ -168,10 +168,14 @@ class MemoryImageStore:
 
     async def keep_reference(self, data: bytes) -> str:
         await self.check_space()
-        kind = inspect_picture(io.BytesIO(data)).type
-        name = f"ref_{hashlib.sha256(data).hexdigest()}.{kind}"
-        self.references[name] = data
+        _, small = shrink_reference(data)
+        name = f"ref_{hashlib.sha256(small).hexdigest()}.jpg"
+        self.references[name] = small
         return name
+
+    async def read_as_reference(self, name: str) -> bytes:
+        _, small = shrink_reference(await self.read(name))
+        return small
 
     async def read_reference(self, name: str) -> bytes:
         if name not in self.references:
@@ -255,6 +259,7 @@ class Workshop:
         rules |= {name: changes.pop(name) for name in [*rules] if name in changes}
         self.lanes = Lanes(
             [Lane(provider, start=changes.get("lane_start", 200)) for provider in self.providers],
+            log=log,
             fallback_model=changes.pop("fallback_model", None),
         )
         changes.pop("lane_start", None)
@@ -265,7 +270,6 @@ class Workshop:
                 self.store, self.images, ttl_s=changes.pop("cache_ttl_s", 86400.0), log=log
             ),
             rules=SlideRules(retry=RetryPolicy(**changes.pop("policy", {})), **rules),
-            shrink=lambda picture: ("image/png", picture),
         )
         limits: dict[str, Any] = {
             "slide_timeout_s": rules["slide_timeout_s"],

@@ -27,7 +27,6 @@ from slideloom.providers.download import PUBLIC_ONLY, Downloads, Guard
 from slideloom.providers.gemini import open_gemini
 from slideloom.providers.images import open_images
 from slideloom.stores.files import FileImageStore
-from slideloom.stores.pictures import shrink_reference
 from tests.support.orders import slide
 from tests.support.parts import MemoryBatchStore, RecordingLog
 from tests.support.upstream import (
@@ -135,14 +134,13 @@ async def _make(
     """One slide, made as the service makes it."""
     log: Any = RecordingLog()
     maker = SlideMaker(
-        lanes=Lanes([Lane(provider, start=8)]),
+        lanes=Lanes([Lane(provider, start=8)], log=log),
         images=images,
         results=Results(MemoryBatchStore(), images, ttl_s=60.0, log=log),
         rules=SlideRules(
             retry=RetryPolicy(backoff_base_s=0.001),
             slide_timeout_s=SLIDE_TIMEOUT_S if fault.wanted == "timeout" else 10,
         ),
-        shrink=shrink_reference,
     )
     deadline = Deadline()
     deadline.start(DEADLINE_S if fault.calls == UNTIL_DEADLINE else 30)

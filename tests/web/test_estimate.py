@@ -1,6 +1,7 @@
 """What a deck would cost and how long it would take, told before anything is paid."""
 
 import base64
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,20 @@ async def test_same_deck_again_says_that_it_was_cached(service: Running) -> None
     _, again, _ = await service.post("/slide/batch/generate", deck(3))
     assert all(result["cached"] and result["cost_usd"] == 0 for result in again["results"])
     assert [r["image_url"] for r in again["results"]] == [r["image_url"] for r in first["results"]]
+
+
+async def test_deck_of_fifty_is_answered_from_the_cache_within_a_tenth_of_a_second(
+    provider: ScriptedProvider, service: Running
+) -> None:
+    await service.post("/slide/batch/generate", deck(50, max_workers=10))
+    seconds = []
+    for _ in range(3):
+        started_s = time.perf_counter()
+        _, again, _ = await service.post("/slide/batch/generate", deck(50, max_workers=10))
+        seconds.append(time.perf_counter() - started_s)
+        assert again["successful"] == 50
+    assert min(seconds) < 0.1
+    assert len(provider.calls) == 50
 
 
 async def test_regenerated_single_slide_is_made_anew(

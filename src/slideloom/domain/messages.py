@@ -1,5 +1,6 @@
 """What people are told when a slide fails, in both languages."""
 
+import re
 from typing import Literal
 
 from slideloom.errors import SlideErrorCode
@@ -63,8 +64,10 @@ _SLIDE_ERRORS: dict[SlideErrorCode, dict[Language, str]] = {
         "zh": "任务已取消，这一页没有生成。如仍需要，请重新生成。",
     },
     "budget_exceeded": {
-        "en": "The batch's budget is used up. Raise it, then make the slide again.",
-        "zh": "这套幻灯片的预算已用完。请提高预算后重新生成这一页。",
+        "en": "What is left of the batch's budget does not cover another picture."
+        " Raise max_cost_usd (or MAX_COST_USD), then make the slide again.",
+        "zh": "这套幻灯片剩余的预算不够再生成一张图。"
+        "请提高 max_cost_usd（或 MAX_COST_USD）后重新生成这一页。",
     },
     "storage_full": {
         "en": "The picture cannot be kept. Free disk space or make IMAGE_OUTPUT_DIR writable,"
@@ -90,10 +93,48 @@ _MAY_BE_CHARGED: dict[Language, str] = {
 }
 
 
+NO_REFERENCE = "no reference"
+"""Detail of a slide that was not made because the one whose style it follows was not."""
+NO_PRICE = "nobody says what {} costs"
+"""Detail of a slide that a budget kept from being made, for want of a price."""
+_OWN_SENTENCES: dict[str, dict[Language, str]] = {
+    NO_REFERENCE: {
+        "en": "Not made and not paid: the picture whose style this slide was to have is not"
+        " there. Mend that slide or the reference, then send the deck again.",
+        "zh": "没有生成，也没有计费：这一页要参照其风格的图片不可用。"
+        "请先修好那一页或参考图，再重新提交。",
+    },
+    NO_PRICE.partition(" {}")[0]: {
+        "en": "The price of this model is not known, so the budget cannot be kept."
+        " Send the deck without max_cost_usd, or choose a model of the price list.",
+        "zh": "不知道该模型的价格，无法保证不超预算。请去掉 max_cost_usd，或改用价格表中的模型。",
+    },
+}
+"""Where a detail of ours says more than its code."""
+_OWN_DETAILS_ZH = (
+    (re.compile(r"no picture within ([\d.]+) s"), r"\1 秒内没有图片"),
+    (
+        re.compile(r"\$([\d.]+) of \$([\d.]+) left, \$([\d.]+) needed"),
+        r"预算 \2 美元，剩 \1，需 \3",
+    ),
+    (re.compile(r"\$([\d.]+) of \$([\d.]+) left"), r"预算 \2 美元，剩 \1"),
+    (re.compile(r"silent for ([\d.]+) s in the middle of the answer"), r"回答中途沉默了 \1 秒"),
+    (re.compile(r"cannot connect to (\S+)"), r"无法连接 \1"),
+    (re.compile(r"no such host: (\S+)"), r"找不到主机 \1"),
+)
+"""Our own details; the provider's words stay as they are."""
+
+
 def slide_error_message(
     code: SlideErrorCode, detail: str, language: Language, *, possibly_billed: bool
 ) -> str:
     """What failed, what it may have cost, what to do, and the provider's own words behind it."""
+    own = next((words for start, words in _OWN_SENTENCES.items() if detail.startswith(start)), None)
+    if own is not None:
+        return own[language]
+    if language == "zh":
+        for pattern, words in _OWN_DETAILS_ZH:
+            detail = pattern.sub(words, detail)
     sentence = _SLIDE_ERRORS[code][language]
     if possibly_billed:
         sentence += _MAY_BE_CHARGED[language]

@@ -77,6 +77,8 @@ class SlideJob(Struct, kw_only=True):
     """Whether a picture made for a like request will do."""
     record: Callable[[SlideStarted | SlideRetrying], Awaitable[None]]
     """Writes an event down; the call is made only after it returns."""
+    made: CachedResult | None = None
+    """The picture, as like requests may use it."""
     has_slot: bool = False
     """Whether it holds one; kept when the lane refuses a call, so that its turn is not lost."""
     attempts: list[AttemptLog] = field(default_factory=list)
@@ -193,9 +195,14 @@ class SlideJob(Struct, kw_only=True):
         detail: str = "",
         *,
         possibly_billed: bool = False,
+        cost_usd: float | None = None,
+        retry_after_s: float | None = None,
         error: ProviderError | None = None,
     ) -> SlideFailed:
-        """The event that the slide ends without a picture; `error` is the provider's."""
+        """The event that the slide ends without a picture.
+
+        `cost_usd` and `error` are the last attempt's, where it is that which ends the slide.
+        """
         return SlideFailed(
             at_s=wall_s(),
             place=self.place,
@@ -204,10 +211,10 @@ class SlideJob(Struct, kw_only=True):
             final_prompt=None if self.attempts else self.order.prompt,
             generation_time_s=self._seconds(),
             possibly_billed=possibly_billed,
-            cost_usd=self.attempts[-1].cost_usd if error and self.attempts else None,
+            cost_usd=cost_usd,
             http_status=error.http_status if error else None,
             request_id=error.request_id if error else None,
-            retry_after_s=error.retry_after_s if error else None,
+            retry_after_s=error.retry_after_s if error else retry_after_s,
         )
 
     def _seconds(self) -> float | None:

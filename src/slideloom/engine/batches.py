@@ -184,6 +184,10 @@ class BatchEngine:
         )
         return Page(batches=batches, next_cursor=page.next_cursor)
 
+    def list_stops(self) -> list[str]:
+        """The keys that were refused, in words."""
+        return self._maker.lanes.list_stops()
+
     def active_count(self) -> int:
         """How many batches have not ended."""
         return sum(not timeline.state.is_final for timeline in self._live.values())
@@ -193,8 +197,8 @@ class BatchEngine:
         return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
 
     async def estimate(self, order: BatchOrder) -> Estimate:
-        """What making the batch would take; nothing is paid, nothing written down."""
-        calls = await self._maker.count_calls(to_draw_orders(order))
+        """What making the batch would take; nothing is paid."""
+        calls = await self._count_calls(order)
         return to_estimate(
             order,
             calls=calls if order.cache else len(order.slides),
@@ -203,6 +207,21 @@ class BatchEngine:
             is_free=not self._maker.lanes.first.bills,
             measured_slide_s=self.mean_slide_s(),
         )
+
+    async def _count_calls(self, order: BatchOrder) -> int:
+        """How many slides would be called for; those that follow one not made yet all are."""
+        draw_orders = to_draw_orders(order)
+        place, name = order.reference_place, order.reference_file
+        lead = [] if place is None else [draw_orders.pop(place)]
+        if lead:
+            name = await self._maker.find_made(lead[0])
+            if name is None:
+                return 1 + len(draw_orders)
+        if name is not None:
+            is_sent = order.reference_file is not None
+            reference = await self._maker.load_reference(name, is_sent=is_sent)
+            draw_orders = [replace(one, reference=reference) for one in draw_orders]
+        return await self._maker.count_calls([*lead, *draw_orders])
 
     async def make_single(
         self, order: BatchOrder, *, page_num: int | None

@@ -1,11 +1,13 @@
 """What one batch may still spend: nothing begins that could take it over its limit."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
+from slideloom.domain.messages import NO_PRICE
 from slideloom.domain.prices import find_price
 
 
@@ -32,7 +34,7 @@ class Budget:
         self._limit_usd = limit_usd
         self._spent_usd = spent_usd
         self._held: list[Hold] = []
-        self._dearest_usd = 0.0
+        self._dearest_usd: float | None = None
         """The most that an attempt of this batch has cost."""
         self._is_blind = False
         """An attempt was charged, and nobody says how much."""
@@ -69,14 +71,15 @@ class Budget:
         most_usd = self._expect(*models)
         if most_usd is None:  # one at a time, until a bill tells
             if self._is_blind:
-                message = f"nobody says what {models[0]} costs"
-                raise OverBudget(message)
+                raise OverBudget(NO_PRICE.format(" or ".join(models)))
             if self._held:
                 return False
-            most_usd = 0.0
+            most_usd = 0.0 if self._spent_usd < self._limit_usd else math.inf
         if self._spent_usd + most_usd > self._limit_usd:
             left_usd = max(0.0, self._limit_usd - self._spent_usd)
-            message = f"${left_usd:.3f} of ${self._limit_usd:.3f} left, ${most_usd:.3f} needed"
+            message = f"${left_usd:.3f} of ${self._limit_usd:.3f} left"
+            if math.isfinite(most_usd):
+                message += f", ${most_usd:.3f} needed"
             raise OverBudget(message)
         if self._spent_usd + sum(hold.most_usd for hold in self._held) + most_usd > self._limit_usd:
             return False
@@ -86,15 +89,15 @@ class Budget:
     def _expect(self, *models: str) -> float | None:
         """What an attempt may cost: the price list's highest, or the dearest one so far."""
         prices = [price.high_usd for model in models if (price := find_price(model)) is not None]
-        if len(prices) < len(models) and not self._dearest_usd:
-            return None
-        return max([*prices, self._dearest_usd])
+        if self._dearest_usd is not None:
+            return max([*prices, self._dearest_usd])
+        return max(prices) if len(prices) == len(models) else None
 
     def _settle(self, hold: Hold) -> None:
         self._held.remove(hold)
         if hold.cost_usd is not None:
             self._spent_usd += hold.cost_usd
-            self._dearest_usd = max(self._dearest_usd, hold.cost_usd)
+            self._dearest_usd = max(self._dearest_usd or 0.0, hold.cost_usd)
         elif hold.is_billed:
             self._spent_usd += hold.most_usd
             self._is_blind = self._is_blind or not hold.most_usd

@@ -23,12 +23,15 @@ from slideloom.errors import (
     RequestNotSent,
     UpstreamDown,
 )
+from slideloom.logs import Log
 from slideloom.providers.base import Provider
 
 SINGLES = ""
 """The party of all single slides; every batch is a party of its own."""
 _SINGLES_SHARE = 8
 """One call in so many is kept free for single slides, on top of what batches may have."""
+_USERS_PAUSE_S = 30.0
+"""A model of a user's own choice shuts the lane no longer for all others."""
 _FORBIDDEN = 403
 _UPSTREAM_FAULTS = (UpstreamDown, RequestNotSent, AnswerLost, NoAnswerInTime)
 
@@ -52,19 +55,25 @@ class Lane:
         """Single slides' calls under way."""
         self.paused_by: ProviderError | None = None
         """The rejection that closed the lane last."""
-        self._stopped_by: ProviderError | None = None
+        self.stopped_by: ProviderError | None = None
+        """Why the key was refused; `None` once it works again."""
         self._stopped_at_s = -math.inf
 
     def stop(self, error: ProviderError, now_s: float) -> None:
         """The key was refused: no call of work taken before can succeed."""
-        self._stopped_by, self._stopped_at_s = error, now_s
+        self.stopped_by, self._stopped_at_s = error, now_s
+
+    def note_success(self, sent: Sent) -> None:
+        """A call gave a picture: one that was sent after the stop ends it."""
+        if sent.at_s > self._stopped_at_s:
+            self.stopped_by = None
 
     def find_stop(self, *, since_s: float) -> ProviderError | None:
         """Why work taken at `since_s` must not call: its key was refused after that.
 
         Work taken after the stop asks anew: the operator may have mended the key.
         """
-        return self._stopped_by if self._stopped_at_s > since_s else None
+        return self.stopped_by if self._stopped_at_s > since_s else None
 
     def wait_s(self, now_s: float, *, is_single: bool) -> float:
         """Seconds until a call may be sent; endless when only an answer can make room."""
@@ -112,8 +121,11 @@ class Seat(Struct, frozen=True, kw_only=True):
 class Lanes:
     """All lanes, and the queue before them: fair between batches, single slides first."""
 
-    def __init__(self, lanes: Sequence[Lane], *, fallback_model: str | None = None) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], *, log: Log, fallback_model: str | None = None
+    ) -> None:
         self._lanes = tuple(lanes)
+        self._log = log
         self._parties: dict[str, list[Wish]] = {}
         """Who waits, by rank; the party that has waited longest for a call is first."""
         self._models = ModelChoice(fallback_model)
@@ -168,20 +180,39 @@ class Lanes:
         if not seat.is_users_model:
             self._models.note(seat.model, error, now_s=now_s)
         if isinstance(error, RateLimited) and not self._turns_away(seat, error):
-            throttle.reject(seat.sent, now_s, retry_after_s=error.retry_after_s, jitter=jitter)
+            hint_s = error.retry_after_s
+            if seat.is_users_model and hint_s is not None and hint_s > _USERS_PAUSE_S:
+                error.own_pause_s, hint_s = hint_s, _USERS_PAUSE_S
+            throttle.reject(seat.sent, now_s, retry_after_s=hint_s, jitter=jitter)
             lane.paused_by = error
-        elif isinstance(error, _UPSTREAM_FAULTS):
+        elif isinstance(error, _UPSTREAM_FAULTS) and not seat.is_users_model:
             throttle.fail(seat.sent, now_s, jitter=jitter)
         else:
             throttle.succeed(seat.sent, now_s)
+        if error is None:
+            lane.note_success(seat.sent)
         # A model of the user's own choice that the key may not use says nothing about the key.
         is_models_fault = seat.is_users_model and error and error.http_status == _FORBIDDEN
         if error is not None and error.stops_lane and not is_models_fault:
-            lane.stop(error, now_s)
+            self._stop(lane, error, now_s)
             error.moves_on = any(not other.find_stop(since_s=seat.since_s) for other in self._lanes)
         if error is not None:
             self._turn_away([wish for party in self._parties.values() for wish in party], now_s)
         self._hand_out()
+
+    def list_stops(self) -> list[str]:
+        """The keys that were refused and have not worked since, in words."""
+        return [
+            f"key {number} of {len(self._lanes)} was refused: {lane.stopped_by.code}"
+            for number, lane in enumerate(self._lanes, 1)
+            if lane.stopped_by is not None
+        ]
+
+    def _stop(self, lane: Lane, error: ProviderError, now_s: float) -> None:
+        if lane.stopped_by is None:
+            place = f"{self._lanes.index(lane) + 1} of {len(self._lanes)}"
+            self._log.error("key_refused", key=place, code=error.code, detail=error.detail)
+        lane.stop(error, now_s)
 
     def _turns_away(self, seat: Seat, error: ProviderError) -> bool:
         """Whether it is only the first model that has no room, so that the lane stays open."""
@@ -218,8 +249,9 @@ class Lanes:
             self._timer = None
         waits = [
             lane.wait_s(now_s, is_single=party == SINGLES)
-            for party in self._parties
+            for party, wishes in self._parties.items()
             for lane in self._lanes
+            if not lane.find_stop(since_s=wishes[0].since_s)
         ]
         if waits and not math.isinf(wait_s := min(waits)):
             loop = asyncio.get_running_loop()

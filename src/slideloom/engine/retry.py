@@ -48,6 +48,8 @@ class Tally(Struct, frozen=True):
 
     def with_failure(self, error: ProviderError) -> "Tally":
         """One more failed attempt."""
+        if error.moves_on:
+            return self  # another key's calls are not used up by it
         if isinstance(error, RateLimited):
             return replace(self, rate_limited=self.rate_limited + 1)
         if error.billed == "maybe":
@@ -81,7 +83,9 @@ def decide_retry(
     if not isinstance(error, TransientError):
         return None
     if isinstance(error, RateLimited):
-        return RetryDecision(0.0)  # the lane is paused, for this slide and all others
+        # Else the lane is paused, for this slide and all others.
+        delay_s = error.own_pause_s
+        return RetryDecision(delay_s) if delay_s <= left_s else None
     if error.billed == "maybe":
         # Each of these may have been paid, so all kinds share one count.
         failures, limit = tally.maybe_billed, _call_limit(error, policy)

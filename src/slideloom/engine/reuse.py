@@ -4,11 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from msgspec import Struct, field
+
 from slideloom.clock import wall_s
 from slideloom.engine.deadline import Deadline
 from slideloom.errors import StoreError
 from slideloom.logs import Log
 from slideloom.stores.base import CachedResult, ImageStore, ResultCache
+
+
+class Claim(Struct, eq=False):
+    """A request whose picture is there, or is being made."""
+
+    result: CachedResult | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Results:
@@ -20,24 +29,33 @@ class Results:
         self._images = images
         self._ttl_s = ttl_s
         self._log = log
-        self._making: dict[str, asyncio.Event] = {}
+        self._making: dict[str, Claim] = {}
 
     @asynccontextmanager
-    async def claim(self, key: str, deadline: Deadline) -> AsyncIterator[CachedResult | None]:
-        """What there is for `key`; `None` when it is to be made, which nobody else does inside.
+    async def claim(self, keys: Sequence[str], deadline: Deadline) -> AsyncIterator[Claim]:
+        """What there is under any of `keys`, or the right to make it, which nobody else has inside.
+
+        Who makes it leaves the result in the claim, for those who wait: also where the
+        cache does not take it.
 
         Raises:
             TimeUp: another slide was still making it.
         """
+        key = keys[0]
         while (other := self._making.get(key)) is not None:
             async with deadline.waiting():
-                await other.wait()
-        self._making[key] = over = asyncio.Event()
+                await other.over.wait()
+            if other.result is not None:
+                yield Claim(other.result)
+                return
+        self._making[key] = claim = Claim()
         try:
-            yield (await self.find_many([key])).get(key)
+            found = await self.find_many(keys)
+            claim.result = next((found[key] for key in keys if key in found), None)
+            yield claim
         finally:
             del self._making[key]
-            over.set()
+            claim.over.set()
 
     async def find_many(self, keys: Sequence[str]) -> dict[str, CachedResult]:
         """What there is already; a store or disk that fails has nothing."""

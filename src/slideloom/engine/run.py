@@ -16,6 +16,8 @@ from slideloom.domain.events import (
     SlideDone,
     SlideFailed,
 )
+from slideloom.domain.images import NotAPicture
+from slideloom.domain.messages import NO_REFERENCE
 from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import parse_ratio
 from slideloom.domain.status import cost_usd
@@ -119,9 +121,10 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
     lead = run.state.order.reference_place
     first = [job for job in jobs if job.place == lead]
     await _run_all(run, maker, first, log=log)
-    reference = await _load_reference(run, maker)
+    reference = await _load_reference(run, maker, log=log)
     rest = [job for job in jobs if job.place != lead]
-    if lead is not None and reference is None:
+    is_led = lead is not None or run.state.order.reference_file is not None
+    if is_led and reference is None:
         await _end_without_reference(run, rest, log=log)
     else:
         for job in rest:
@@ -160,24 +163,26 @@ async def _run_all(run: BatchRun, maker: SlideMaker, jobs: Sequence[SlideJob], *
             group.create_task(_run_slide(run, maker, job, log=log), name=name)
 
 
-async def _load_reference(run: BatchRun, maker: SlideMaker) -> Reference | None:
-    """The picture whose style the slides are to have; `None` when there is none."""
+async def _load_reference(run: BatchRun, maker: SlideMaker, *, log: Log) -> Reference | None:
+    """The picture whose style the slides are to have; `None` when there is none to be had."""
     order = run.state.order
-    if order.reference_file is not None:
-        return await maker.load_reference(order.reference_file, is_sent=True)
-    if order.reference_place is None:
+    place = order.reference_place
+    name = order.reference_file or (None if place is None else run.state.slides[place].image)
+    if name is None:
         return None
-    image = run.state.slides[order.reference_place].image
-    return None if image is None else await maker.load_reference(image, is_sent=False)
+    try:
+        return await maker.load_reference(name, is_sent=order.reference_file is not None)
+    except (NotAPicture, StoreError) as error:
+        log.error("reference_unusable", batch_id=run.batch_id, name=name, exc_info=error)
+        return None
 
 
 async def _end_without_reference(run: BatchRun, jobs: Sequence[SlideJob], *, log: Log) -> None:
-    """Nothing is paid for pictures that could not match: their reference was not made."""
-    lead = run.state.slides[run.state.order.reference_place or 0]
-    detail = "the slide whose style this one is to have was not made"
+    """Nothing is paid for pictures that could not match: their reference is not to be had."""
+    place = run.state.order.reference_place
+    code = None if place is None else run.state.slides[place].error_code
     for job in jobs:
-        end = job.to_failed(lead.error_code or "internal", detail)
-        await _end_slide(run, job, end, log=log)
+        await _end_slide(run, job, job.to_failed(code or "invalid_image", NO_REFERENCE), log=log)
 
 
 async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Log) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -62,11 +62,8 @@ class SlideMaker:
         images: ImageStore,
         results: Results,
         rules: SlideRules,
-        shrink: Callable[[bytes], tuple[str, bytes]],
     ) -> None:
-        """Take also what makes a picture small enough to be sent along: (media type, bytes)."""
         self.lanes = lanes
-        self._shrink = shrink
         self._images = images
         self._results = results
         self._rules = rules
@@ -114,17 +111,23 @@ class SlideMaker:
 
         Raises:
             StoreError: it cannot be read.
+            NotAPicture: it cannot be decoded.
         """
-        read = self._images.read_reference if is_sent else self._images.read
-        media_type, body = await asyncio.to_thread(self._shrink, await read(name))
-        return Reference(media_type=media_type, body=body)
+        read = self._images.read_reference if is_sent else self._images.read_as_reference
+        return Reference(media_type="image/jpeg", body=await read(name))
+
+    async def find_made(self, order: DrawOrder) -> str | None:
+        """The image of a picture that serves the order already."""
+        found = await self._results.find_many(self._keys(order))
+        return next((result.image for result in found.values()), None)
 
     async def count_calls(self, orders: Sequence[DrawOrder]) -> int:
         """How many of `orders` would be called for: not those like one made or ordered already."""
         if not self.lanes.first.bills:
             return len(orders)
-        keys = {self._key(order, self._first_model(order)) for order in orders}
-        return len(keys) - len(await self._results.find_many(list(keys)))
+        wanted = {tuple(self._keys(order)) for order in orders}
+        found = await self._results.find_many([key for keys in wanted for key in keys])
+        return sum(not any(key in found for key in keys) for keys in wanted)
 
     async def forget_results(self) -> None:
         """Drop what is too old to be used again."""
@@ -134,9 +137,12 @@ class SlideMaker:
         # What costs nothing is made anew: the embedded renderer also draws the page number.
         if not job.uses_cache or not self.lanes.first.bills:
             return await self._make(job)
-        key = self._key(job.order, self._first_model(job.order))
-        async with self._results.claim(key, job.deadline) as found:
-            return await self._make(job) if found is None else job.to_cached(found)
+        async with self._results.claim(self._keys(job.order), job.deadline) as claim:
+            if claim.result is not None:
+                return job.to_cached(claim.result)
+            end = await self._make(job)
+            claim.result = job.made
+            return end
 
     async def _make(self, job: SlideJob) -> SlideDone | SlideFailed:
         tally, delay_s, troubles = Tally(), 0.0, 0
@@ -146,7 +152,8 @@ class SlideMaker:
                     await asyncio.sleep(delay_s)
                 return await self._attempt(job, is_turned_away=troubles >= _TURNED_AWAY)
             except NotAdmitted as refusal:
-                return job.to_failed(refusal.by.code, refusal.by.detail, error=refusal.by)
+                by = refusal.by
+                return job.to_failed(by.code, by.detail, retry_after_s=by.retry_after_s)
             except ProviderError as error:
                 billed = self._note(job, error)
                 tally = tally.with_failure(error)
@@ -159,8 +166,13 @@ class SlideMaker:
                     jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
                 )
                 if decision is None:
+                    cost_usd = job.attempts[-1].cost_usd
                     return job.to_failed(
-                        error.code, error.detail, possibly_billed=billed, error=error
+                        error.code,
+                        error.detail,
+                        possibly_billed=billed,
+                        cost_usd=cost_usd,
+                        error=error,
                     )
                 delay_s = decision.delay_s
                 pause_s = max(delay_s, self.lanes.pause_s())
@@ -183,8 +195,8 @@ class SlideMaker:
             image = await draft.keep(page_num=job.page_num)
         end = job.to_done(drawn, facts, image=image)
         if self.lanes.first.bills:
-            result = _to_result(end, facts)
-            await self._results.keep(self._key(job.order, job.asked_model or ""), result)
+            job.made = _to_result(end, facts)
+            await self._results.keep(self._key(job.order, job.asked_model or ""), job.made)
         return end
 
     async def _draw(
@@ -192,6 +204,7 @@ class SlideMaker:
     ) -> tuple[Drawn, Draft]:
         """The call, once admitted; the draft is discarded with `drafts` unless it is kept."""
         async with (
+            _slot(job),  # before the money: who keeps its slot must not wait for who wants one
             self._hold(job) as hold,
             self._seat(job, is_turned_away=is_turned_away) as seat,
             job.deadline.calling(),
@@ -209,23 +222,21 @@ class SlideMaker:
             except ProviderError as error:
                 hold.cost_usd, hold.is_billed = error.cost_usd, bills and error.billed == "maybe"
                 raise
-            hold.cost_usd = job.attempts[-1].cost_usd
+            if bills:
+                hold.cost_usd = self._price(job, seat.model, drawn)
             return drawn, draft
 
     @asynccontextmanager
     async def _hold(self, job: SlideJob) -> AsyncIterator[Hold]:
         """Money set aside for one attempt."""
-        models = [self._first_model(job.order)]
-        if self.lanes.fallback_model and not job.order.model:
-            models.append(self.lanes.fallback_model)
         async with AsyncExitStack() as stack:
             async with job.deadline.waiting():
-                hold = await stack.enter_async_context(job.budget.hold(*models))
+                hold = await stack.enter_async_context(job.budget.hold(*self._models(job.order)))
             yield hold
 
     @asynccontextmanager
     async def _seat(self, job: SlideJob, *, is_turned_away: bool) -> AsyncIterator[Seat]:
-        """A slot of the batch, then a seat in a lane; the lane is told how the call ended."""
+        """A seat in a lane, which is told how the call ended."""
         wish = Wish(
             party=job.party,
             rank=(job.count_setbacks(), job.place),
@@ -234,26 +245,18 @@ class SlideMaker:
             model=job.order.model,
             is_turned_away=is_turned_away,
         )
-        async with job.deadline.waiting():
-            await job.take_slot()
-        keeps_slot = False
+        seat = await self._sit(job, wish)
         try:
-            seat = await self._sit(job, wish)
-            try:
-                job.deadline.check()
-                yield seat
-            except ProviderError as error:
-                keeps_slot = isinstance(error, RateLimited)
-                jitter = random.random()  # noqa: S311 - as above
-                self.lanes.close(seat, error, jitter=jitter)
-                raise
-            except BaseException:
-                self.lanes.drop(seat)
-                raise
-            self.lanes.close(seat, None, jitter=0.0)
-        finally:
-            if not keeps_slot:
-                job.free_slot()
+            job.deadline.check()
+            yield seat
+        except ProviderError as error:
+            jitter = random.random()  # noqa: S311 - as above
+            self.lanes.close(seat, error, jitter=jitter)
+            raise
+        except BaseException:
+            self.lanes.drop(seat)
+            raise
+        self.lanes.close(seat, None, jitter=0.0)
 
     async def _sit(self, job: SlideJob, wish: Wish) -> Seat:
         seat: Seat | None = None
@@ -280,10 +283,7 @@ class SlideMaker:
             raise NoAnswerInTime(message) from error
         finally:
             entry.seconds = round(monotonic_s() - started_s, 3)
-        entry.model, entry.usage = drawn.model, drawn.usage
-        entry.cost_usd = drawn.cost_usd
-        if entry.cost_usd is None and seat.provider.bills:
-            entry.cost_usd = _price(seat.model, drawn.usage)
+        entry.model, entry.usage, entry.cost_usd = drawn.model, drawn.usage, drawn.cost_usd
         entry.http_status, entry.request_id = drawn.http_status, drawn.request_id
         return drawn
 
@@ -305,18 +305,40 @@ class SlideMaker:
         entry.close(error.code, error.detail, error=error, possibly_billed=possibly_billed)
         return possibly_billed
 
+    def _price(self, job: SlideJob, model: str, drawn: Drawn) -> float | None:
+        """Put a price to the last attempt; what the budget has to reckon with.
+
+        Where neither the provider nor its tokens tell, the record has the price
+        list's lowest figure, and the budget reckons with the highest.
+        """
+        entry = job.attempts[-1]
+        if entry.cost_usd is None and drawn.usage:
+            entry.cost_usd = price_usage(model, drawn.usage)
+        if entry.cost_usd is not None or (price := find_price(model)) is None:
+            return entry.cost_usd
+        entry.cost_usd = price.low_usd
+        return price.high_usd
+
     def _cut_short(
         self, job: SlideJob, code: SlideErrorCode, detail: str, error: Exception
     ) -> SlideFailed:
         """The slide ends for a reason of ours; a call that was under way may be billed."""
         entry = job.open_attempt
-        possibly_billed = entry is not None and self.lanes.first.bills
-        if entry is not None:
-            entry.close(code, detail, error=error, possibly_billed=possibly_billed)
-        return job.to_failed(code, detail, possibly_billed=possibly_billed)
+        if entry is None:
+            return job.to_failed(code, detail)
+        possibly_billed = self.lanes.first.bills
+        entry.close(code, detail, error=error, possibly_billed=possibly_billed)
+        return job.to_failed(code, detail, possibly_billed=possibly_billed, cost_usd=entry.cost_usd)
 
-    def _first_model(self, order: DrawOrder) -> str:
-        return order.model or self.lanes.first.model
+    def _keys(self, order: DrawOrder) -> list[str]:
+        """Under which a picture for the order may be found, the first model's before all."""
+        return [self._key(order, model) for model in self._models(order)]
+
+    def _models(self, order: DrawOrder) -> list[str]:
+        """Whom a call may ask."""
+        if order.model:
+            return [order.model]
+        return [model for model in (self.lanes.first.model, self.lanes.fallback_model) if model]
 
     def _key(self, order: DrawOrder, model: str) -> str:
         """Under which a picture is kept for like requests."""
@@ -344,9 +366,16 @@ def _to_result(end: SlideDone, facts: PictureFacts) -> CachedResult:
     )
 
 
-def _price(model: str, usage: dict[str, Any] | None) -> float | None:
-    """By the price list, where the provider does not say what it charged."""
-    cost_usd = price_usage(model, usage) if usage else None
-    if cost_usd is None and (price := find_price(model)) is not None:
-        return price.low_usd
-    return cost_usd
+@asynccontextmanager
+async def _slot(job: SlideJob) -> AsyncIterator[None]:
+    """A slot of the batch; kept when the lane rejects the call, so that the turn is not lost."""
+    async with job.deadline.waiting():
+        await job.take_slot()
+    try:
+        yield
+    except RateLimited:
+        raise
+    except BaseException:
+        job.free_slot()
+        raise
+    job.free_slot()

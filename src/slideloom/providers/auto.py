@@ -48,9 +48,8 @@ class AutoDialect:
         if answer.is_good and answer.documents:  # a web page comes from whoever has the address
             search.note_answer(place)
         elif is_path_missing(answer):
-            found = self._find(has_reference=ask.has_reference)
             # Found by another slide meanwhile, or still to be found.
-            return search.note_missing(place) if found is None else place != found
+            return search.note_missing(place) if search.found is None else place != search.found
         return False
 
     def find_addresses(self, item: Json) -> Iterator[str]:
@@ -59,14 +58,10 @@ class AutoDialect:
             yield from dialect.find_addresses(item)
 
     def _choose(self, *, has_reference: bool) -> int:
-        """Whom to ask now."""
-        found = self._find(has_reference=has_reference)
-        search = self._referring if has_reference else self._plain
-        return search.next if found is None else found
-
-    def _find(self, *, has_reference: bool) -> int | None:
-        """Who answered an order of this kind, else of the other kind."""
-        mine, other = self._plain.found, self._referring.found
+        """Whom to ask now: who answered orders of this kind, else at first who answered others."""
+        mine, other = self._plain, self._referring
         if has_reference:
             mine, other = other, mine
-        return other if mine is None else mine
+        if mine.found is not None:
+            return mine.found
+        return mine.next if mine.has_missed or other.found is None else other.found

@@ -32,6 +32,11 @@ class Search:
         self.found: int | None = None
         """The place that answered first: it is kept, whatever is missing later."""
 
+    @property
+    def has_missed(self) -> bool:
+        """Whether somebody was asked in vain."""
+        return bool(self._missing)
+
     def note_answer(self, place: int) -> None:
         """Somebody answered there."""
         if self.found is None:

@@ -213,7 +213,7 @@ class ImageStore(Protocol):
         ...
 
     async def keep_reference(self, data: bytes) -> str:
-        """Keep a style reference durably; its name, the same for the same bytes.
+        """Keep a style reference durably, made small; its name, the same for the same bytes.
 
         Raises:
             NotAPicture: it is not a whole picture.
@@ -222,9 +222,18 @@ class ImageStore(Protocol):
         ...
 
     async def read_reference(self, name: str) -> bytes:
-        """A kept style reference, whole.
+        """A kept style reference, whole: a small JPEG.
 
         Raises:
             StoreError: there is none of that name, or it cannot be read.
+        """
+        ...
+
+    async def read_as_reference(self, name: str) -> bytes:
+        """A kept picture, made as small as a style reference.
+
+        Raises:
+            StoreError: there is none of that name, or it cannot be read.
+            NotAPicture: it cannot be decoded.
         """
         ...

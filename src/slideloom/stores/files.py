@@ -11,6 +11,7 @@ from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.disk import DiskThreads
 from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft
 from slideloom.stores.lock import FolderLock
+from slideloom.stores.pictures import shrink_reference
 from slideloom.stores.references import (
     REFERENCE_NAME,
     keep_reference,
@@ -73,12 +74,18 @@ class FileImageStore:
     async def keep_reference(self, data: bytes) -> str:
         """See `ImageStore`."""
         await self.check_space()
-        return await self._disk.sync(keep_reference, self._folder, data)
+        _, small = await self._disk.decode(shrink_reference, data)
+        return await self._disk.sync(keep_reference, self._folder, small)
 
     async def read_reference(self, name: str) -> bytes:
         """See `ImageStore`."""
         _check_name(REFERENCE_NAME, name)
         return await self._disk.read(read_reference, self._folder, name)
+
+    async def read_as_reference(self, name: str) -> bytes:
+        """See `ImageStore`."""
+        _, small = await self._disk.decode(shrink_reference, await self.read(name))
+        return small
 
     def _prepare(self) -> None:
         self._lock = FolderLock.take(self._folder)

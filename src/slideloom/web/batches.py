@@ -57,10 +57,7 @@ async def generate(request: Request) -> Response:
     """Take the order; wait for its end unless the client prefers not to."""
     parts = services(request)
     parts.engine.refuse_if_stopping()
-    asked = await read_json(request, GenerateRequest)
-    order = _to_order(parts, asked)
-    if (picture := read_data_url(asked)) is not None:
-        order = await parts.engine.keep_reference(order, picture)
+    order = await _take_order(parts, await read_json(request, GenerateRequest))
     timeline = await parts.engine.submit(order)
     batch_id = timeline.state.batch_id
     language = reader_language(request)
@@ -81,13 +78,13 @@ async def generate(request: Request) -> Response:
 async def estimate(request: Request) -> Response:
     """What the deck would cost and how long it would take; nothing is paid."""
     parts = services(request)
-    asked = await read_json(request, GenerateRequest)
-    read_data_url(asked)
-    return json_response(await parts.engine.estimate(_to_order(parts, asked)))
+    order = await _take_order(parts, await read_json(request, GenerateRequest))
+    return json_response(await parts.engine.estimate(order))
 
 
-def _to_order(parts: Services, asked: GenerateRequest) -> BatchOrder:
-    return to_order(
+async def _take_order(parts: Services, asked: GenerateRequest) -> BatchOrder:
+    """The order; a picture that came along for its style is kept."""
+    order = to_order(
         asked,
         session_id=str(uuid.uuid4()),
         default_workers=parts.settings.batch_default_workers,
@@ -95,6 +92,8 @@ def _to_order(parts: Services, asked: GenerateRequest) -> BatchOrder:
         cost_limit_usd=parts.settings.max_cost_usd,
         new_id=lambda: str(uuid.uuid4()),
     )
+    picture = read_data_url(asked)
+    return order if picture is None else await parts.engine.keep_reference(order, picture)
 
 
 async def _answer_when_finished(
@@ -156,7 +155,7 @@ async def validate_config(request: Request) -> Response:
     parts = services(request)
     checks = await check_parts(parts)
     issues = tuple(f"{part}: {state}" for part, state in checks.items() if state != "ok")
-    recommendations = list(parts.warnings)
+    recommendations = [*parts.warnings, *parts.engine.list_stops()]
     if parts.provider.name == "local":
         recommendations.append(
             "Pictures are typeset by the embedded renderer. To have an image model draw them,"
