@@ -80,6 +80,7 @@ async def measure_service(case: Case, upstream: RemoteUpstream) -> Batches:
             LLM_IMAGE_API_BASE=upstream.base_url,
             LLM_IMAGE_API=case.shape,
             BATCH_MAX_WORKERS=200,
+            LANE_START=200,
         ) as service:
             return await service.run(batches=case.batches, slides=case.slides, workers=case.workers)
     finally:

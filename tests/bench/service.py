@@ -62,6 +62,7 @@ class Service:
             "slides": [{"title": f"page {number}"} for number in range(slides)],
             "style_prompt": "bench",
             "max_workers": workers,
+            "cache": False,
         }
         async with self._client.post(f"{self.url}/api/slide/batch/generate", json=body) as answer:
             return await answer.json()
