@@ -16,8 +16,8 @@ from slideloom.settings import Settings
 
 _MB = 1024 * 1024
 
-Trouble = Literal["none", "here", "account", "provider"]
-"""Who must act: nobody, the operator of this machine, of the account, or the provider."""
+Trouble = Literal["none", "doubt", "here", "account", "provider"]
+"""Who must act: nobody, nobody yet, the operator of this machine, of the account, the provider."""
 
 
 class Finding(Struct, frozen=True):
@@ -31,9 +31,9 @@ class Finding(Struct, frozen=True):
 
 async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterator[Finding]:
     """Look at everything the service needs, one after the other; nothing is paid or changed."""
-    yield Finding("settings", "read" + (f", {len(warnings)} to look at" if warnings else ""))
+    yield Finding("settings", "read from the environment and .env")
     for warning in warnings:
-        yield Finding("settings", warning)
+        yield Finding("settings", warning, "doubt")
     yield _check_folder("DATA_DIR", settings.data_dir, least_mb=settings.min_free_mb)
     yield _check_folder("LOG_DIR", settings.log_dir, least_mb=0)
     yield _check_folder(
@@ -43,7 +43,7 @@ async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterato
     try:
         for number, provider in enumerate(providers, 1):
             part = "provider" if len(providers) == 1 else f"key {number} of {len(providers)}"
-            yield await _check_provider(part, provider)
+            yield await _check_provider(part, provider, fallback=settings.fallback_model)
     finally:
         for provider in providers:
             await provider.close()
@@ -64,22 +64,26 @@ def _check_folder(name: str, folder: str, *, least_mb: int) -> Finding:
     return Finding(name, f"{folder} can be written, {free_mb} MB free")
 
 
-async def _check_provider(part: str, provider: Provider) -> Finding:
+async def _check_provider(part: str, provider: Provider, *, fallback: str) -> Finding:
     try:
-        words = await provider.check()
+        checked = await provider.check(*filter(None, (provider.model, fallback)))
     except (AuthFailed, QuotaExhausted) as error:
         return Finding(part, f"{error.code}: {error.detail}", "account")
     except ProviderError as error:
         return Finding(part, f"{error.code}: {error.detail}", "provider")
-    return Finding(part, f"{provider.name}: {words}")
+    words = f"{provider.name}: {checked.words}"
+    if checked.doubt:
+        return Finding(part, f"{words}; {checked.doubt}", "doubt")
+    return Finding(part, words)
 
 
 def _check_price(model: str) -> Finding:
     price = find_price(model)
     if price is None:
-        return Finding(
-            "price", f"{model} is not in the price list; budgets wait for its first bill"
+        words = (
+            f"{model} is not in the price list; budgeted decks go one call at a time until a bill"
         )
+        return Finding("price", words, "doubt")
     if price.low_usd == price.high_usd:
         return Finding("price", f"{model}: ${price.low_usd:g} a picture")
     return Finding("price", f"{model}: ${price.low_usd:g} to ${price.high_usd:g} a picture")

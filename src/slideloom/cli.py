@@ -22,7 +22,7 @@ from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 
 _EXIT_USAGE = 2
-_EXIT_CODES: dict[Trouble, int] = {"none": 0, "here": 1, "account": 4, "provider": 5}
+_EXIT_CODES: dict[Trouble, int] = {"none": 0, "doubt": 0, "here": 1, "account": 4, "provider": 5}
 """Of `slideloom check`. Source: reliability findings, section 7."""
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
@@ -70,7 +70,7 @@ async def _check(settings: Settings, warnings: Sequence[str], *, prints: bool) -
     async for finding in check_all(settings, warnings):
         findings.append(finding)
         if prints:
-            mark = "ok" if finding.trouble == "none" else "NO"
+            mark = {"none": "ok", "doubt": "!!"}.get(finding.trouble, "NO")
             _say(f"{mark}  {finding.part}: {finding.words}")
     return findings
 

@@ -5,6 +5,7 @@ Source: contract section 9. `.env.example` lists the same, held equal by a test.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -189,7 +190,12 @@ def load_settings(
         raise SettingsError(_explain(error, merged)) from error
     _check(settings, merged)
     ignored = [f"{name} has no effect in this version" for name in _IGNORED if name in merged]
-    return settings, _misspelt(merged, known) + ignored
+    empty = [
+        f"{name} is set, but holds no key"
+        for name in ("LLM_IMAGE_API_KEY", "LLM_API_KEY")
+        if name in merged and not merged[name].strip(", ")
+    ]
+    return settings, _misspelt(merged, known) + ignored + empty
 
 
 def _read_env_file(path: Path) -> dict[str, str | None]:
@@ -203,13 +209,23 @@ def _read_env_file(path: Path) -> dict[str, str | None]:
         raise SettingsError(message) from error
 
 
+_CHOICES = {
+    "LLM_IMAGE_API": "must be auto, images, chat, gemini or local",
+    "ASPECT_FIX": "must be off, crop or pad",
+}
+_PLAIN_WORDS = (
+    (r"Expected `int`, got `str`", "must be a whole number"),
+    (r"Expected `float( \| null)?`, got `str`", "must be a number"),
+    (r"Expected `(?:int|float)(?: \| null)?` (>=?|<=?) (\S+)", r"must be \1 \2"),
+)
+
+
 def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
     message, _, place = str(error).partition(" - at `$.")
     name = place.rstrip("`")
-    if name == "LLM_IMAGE_API":
-        message = "must be auto, images, chat, gemini or local"
-    message = message.replace("Expected `int`, got `str`", "must be a whole number")
-    message = message.replace("Expected `float`, got `str`", "must be a number")
+    message = _CHOICES.get(name, message)
+    for theirs, ours in _PLAIN_WORDS:
+        message = re.sub(theirs, ours, message)
     return f"{name}={merged.get(name, '')!r}: {message}" if name in merged else str(error)
 
 
@@ -218,6 +234,9 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
         if name in merged:
             message = f"{name} is set, but this version has no support for {what}; unset it"
             raise SettingsError(message)
+    if not math.isfinite(settings.max_cost_usd or 0.0):
+        message = "MAX_COST_USD must be a number of dollars; leave it empty for no limit"
+        raise SettingsError(message)
     if settings.llm_image_api in _NETWORK_APIS and not settings.image_keys:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
         raise SettingsError(message)

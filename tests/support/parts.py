@@ -20,7 +20,7 @@ from slideloom.engine.reuse import Results
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.errors import Fenced, StorageFull, StoreError
 from slideloom.logs import Log
-from slideloom.providers.base import Drawn, DrawOrder
+from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
 from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
 from slideloom.stores.pictures import fit_picture, shrink_reference
@@ -222,8 +222,8 @@ class ScriptedProvider:
         model = order.model or self.model
         return Drawn(provider=self.name, model=model, cost_usd=self._cost_usd, request_id="r-1")
 
-    async def check(self) -> str:
-        return "all is well"
+    async def check(self, *models: str) -> Checked:
+        return Checked(f"{len(models)} models are well")
 
     async def close(self) -> None:
         """Nothing is open."""

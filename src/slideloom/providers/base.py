@@ -52,6 +52,15 @@ class Drawn(Struct, frozen=True, kw_only=True):
     revised_prompt: str | None = None
 
 
+class Checked(Struct, frozen=True):
+    """What a provider said when it was asked something free."""
+
+    words: str
+    """In a sentence."""
+    doubt: str = ""
+    """What the operator should look at all the same."""
+
+
 class Provider(Protocol):
     """Makes pictures, one a call."""
 
@@ -74,8 +83,8 @@ class Provider(Protocol):
         """
         ...
 
-    async def check(self) -> str:
-        """Ask the provider something that costs nothing; what it said, in a sentence.
+    async def check(self, *models: str) -> Checked:
+        """Ask the provider something that costs nothing; `models` are those that will be asked.
 
         Raises:
             ProviderError: it would not serve: no connection, the key refused, no credit.

@@ -19,7 +19,7 @@ from slideloom.errors import (
     ProviderError,
 )
 from slideloom.providers.answers import Answer, Json, find_previews, read_answer
-from slideloom.providers.base import Drawn, DrawOrder
+from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.providers.bases import read_base_url
 from slideloom.providers.check import check_base
 from slideloom.providers.complaints import list_dicts
@@ -148,18 +148,17 @@ class NetworkProvider:
         finally:
             self.name = self._dialect.name  # as far as it is known by now
 
-    async def check(self) -> str:
+    async def check(self, *models: str) -> Checked:
         """See `Provider`."""
         try:
-            return self._scrub(
-                await check_base(
-                    self._line,
-                    base_url=self._base_url,
-                    headers=self._dialect.authorize(self._key),
-                    model=self.model,
-                    scrub=self._scrub,
-                )
+            checked = await check_base(
+                self._line,
+                base_url=self._base_url,
+                headers=self._dialect.authorize(self._key),
+                models=models or (self.model,),
+                scrub=self._scrub,
             )
+            return Checked(self._scrub(checked.words), self._scrub(checked.doubt))
         except ProviderError as error:
             self._clean(error)
             raise

@@ -1,7 +1,7 @@
 """Whether a provider would serve, asked without paying: what it said, in a sentence."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -9,6 +9,7 @@ import aiohttp
 from slideloom.clock import wall_s
 from slideloom.errors import AnswerLost, QuotaExhausted, RequestNotSent, UpstreamDown
 from slideloom.providers.answers import Answer, Json, read_answer
+from slideloom.providers.base import Checked
 from slideloom.providers.bases import is_google, is_openrouter, read_place
 from slideloom.providers.complaints import find_complaint, list_dicts
 from slideloom.providers.http import ProviderLine
@@ -18,6 +19,7 @@ from slideloom.providers.trouble import describe_break
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 2 * 1024 * 1024
 """OpenRouter's whole list of models is half of it."""
+_KEY_UNTRIED = "whether it takes the key shows at the first picture"
 _NO_SUCH_PATH = frozenset({404, 405})
 _KEY_PATH = "/key"
 """Source: contracts 1.9."""
@@ -31,9 +33,9 @@ async def check_base(
     *,
     base_url: str,
     headers: Mapping[str, str],
-    model: str,
+    models: Sequence[str],
     scrub: Callable[[str], str],
-) -> str:
+) -> Checked:
     """Ask what costs nothing: OpenRouter for the key's account, others for their models.
 
     Raises:
@@ -42,7 +44,7 @@ async def check_base(
     place = read_place(base_url)
     answer = await _fetch(line, base_url + choose_check_path(base_url), headers, place=place)
     if answer.status in _NO_SUCH_PATH:
-        return f"{place} answers, but lists no models"
+        return Checked(f"{place} answers, but lists no models", _KEY_UNTRIED)
     if answer.is_page and answer.is_good:
         message = f"{place} answers with a web page, not as an API: {scrub(answer.words)}"
         raise UpstreamDown(message, http_status=answer.status)
@@ -51,8 +53,8 @@ async def check_base(
         if error:
             raise error
     if is_openrouter(base_url):
-        return _describe_key(next(answer.objects, {}), place=place, scrub=scrub)
-    return _describe_models(answer, model, place=place)
+        return Checked(_describe_key(next(answer.objects, {}), place=place, scrub=scrub))
+    return _describe_models(answer, models, place=place, is_key_tried=is_google(base_url))
 
 
 def choose_check_path(base_url: str) -> str:
@@ -103,15 +105,20 @@ def _describe_key(told: Json, *, place: str, scrub: Callable[[str], str]) -> str
     return ", ".join(filter(None, facts))
 
 
-def _describe_models(answer: Answer, model: str, *, place: str) -> str:
+def _describe_models(
+    answer: Answer, models: Sequence[str], *, place: str, is_key_tried: bool
+) -> Checked:
     names = {name for item in answer.objects for name in _list_names(item)}
     if not names:
-        return f"{place} answers, but lists no models"
+        return Checked(f"{place} answers, but lists no models", _KEY_UNTRIED)
     amount = "1 model" if len(names) == 1 else f"{len(names)} models"
-    is_there = _plain_name(model) in map(_plain_name, names)
-    return (
-        f"{place} answers and lists {amount}, {model} {'among' if is_there else 'not among'} them"
-    )
+    known = set(map(_plain_name, names))
+    there = [model for model in models if _plain_name(model) in known]
+    missing = [model for model in models if model not in there]
+    among = f", {' and '.join(there)} among them" if there else ""
+    doubts = [f"{' and '.join(missing)} not among them"] if missing else []
+    tried = "" if is_key_tried else f"; {_KEY_UNTRIED}"
+    return Checked(f"{place} answers and lists {amount}{among}{tried}", ", ".join(doubts))
 
 
 def _list_names(item: Json) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The embedded renderer as a provider: it needs no key, no network, and costs nothing."""
 
 from slideloom.errors import RenderFailed
-from slideloom.providers.base import Drawn, DrawOrder
+from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.renderer import Renderer, RenderError, SlideText
 from slideloom.stores.base import Draft
 
@@ -35,9 +35,9 @@ class LocalProvider:
         await draft.write(picture)
         return Drawn(provider=self.name, model=self.model, cost_usd=0.0)
 
-    async def check(self) -> str:
+    async def check(self, *models: str) -> Checked:  # noqa: ARG002 - it has but one
         """See `Provider`."""
-        return "the embedded renderer needs no key and costs nothing"
+        return Checked("the embedded renderer needs no key and costs nothing")
 
     async def close(self) -> None:
         """See `Provider`."""
