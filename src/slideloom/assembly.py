@@ -17,7 +17,7 @@ from slideloom.providers.base import Provider
 from slideloom.providers.network import open_network
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
-from slideloom.stores.base import ImageStore
+from slideloom.stores.base import ImageStore, ResultCache
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
 
@@ -65,14 +65,13 @@ async def open_services(
             fallback_model=settings.fallback_model or None,
         )
         stack.push_async_callback(lanes.close_providers)
-        results = Results(store, images, ttl_s=settings.cache_ttl_hours * _HOUR_S, log=log)
         engine = BatchEngine(
             store=store,
             queue=LocalQueue(concurrency=settings.batch_max_concurrent),
             maker=SlideMaker(
                 lanes=lanes,
                 images=images,
-                results=results,
+                results=_to_results(settings, store, images, log),
                 rules=_to_rules(settings),
             ),
             limits=_to_limits(settings),
@@ -113,6 +112,17 @@ def _open_log_writer(settings: Settings) -> LogWriter:
         raise SettingsError(message) from error
 
 
+def _to_results(settings: Settings, cache: ResultCache, images: ImageStore, log: Log) -> Results:
+    return Results(
+        cache,
+        images,
+        source=settings.image_base,
+        finish=settings.aspect_fix,
+        ttl_s=settings.cache_ttl_hours * _HOUR_S,
+        log=log,
+    )
+
+
 def _to_rules(settings: Settings) -> SlideRules:
     return SlideRules(
         retry=RetryPolicy(
@@ -120,7 +130,6 @@ def _to_rules(settings: Settings) -> SlideRules:
         ),
         slide_timeout_s=settings.slide_timeout_seconds,
         aspect_fix=settings.aspect_fix,
-        provider_id=settings.image_base,
     )
 
 

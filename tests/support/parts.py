@@ -267,7 +267,12 @@ class Workshop:
             lanes=self.lanes,
             images=self.images,
             results=Results(
-                self.store, self.images, ttl_s=changes.pop("cache_ttl_s", 86400.0), log=log
+                self.store,
+                self.images,
+                source="",
+                finish=rules["aspect_fix"],
+                ttl_s=changes.pop("cache_ttl_s", 86400.0),
+                log=log,
             ),
             rules=SlideRules(retry=RetryPolicy(**changes.pop("policy", {})), **rules),
         )

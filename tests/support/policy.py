@@ -136,7 +136,7 @@ async def _make(
     maker = SlideMaker(
         lanes=Lanes([Lane(provider, start=8)], log=log),
         images=images,
-        results=Results(MemoryBatchStore(), images, ttl_s=60.0, log=log),
+        results=Results(MemoryBatchStore(), images, source="", finish="off", ttl_s=60.0, log=log),
         rules=SlideRules(
             retry=RetryPolicy(backoff_base_s=0.001),
             slide_timeout_s=SLIDE_TIMEOUT_S if fault.wanted == "timeout" else 10,

@@ -211,17 +211,20 @@ class BatchEngine:
     async def _count_calls(self, order: BatchOrder) -> int:
         """How many slides would be called for; those that follow one not made yet all are."""
         draw_orders = to_draw_orders(order)
+        if not self._maker.lanes.first.bills:
+            return len(draw_orders)
+        models = self._maker.lanes.list_models(draw_orders[0])
         place, name = order.reference_place, order.reference_file
         lead = [] if place is None else [draw_orders.pop(place)]
         if lead:
-            name = await self._maker.find_made(lead[0])
+            name = await self._maker.results.find_image(lead[0], models)
             if name is None:
                 return 1 + len(draw_orders)
         if name is not None:
             is_sent = order.reference_file is not None
             reference = await self._maker.load_reference(name, is_sent=is_sent)
             draw_orders = [replace(one, reference=reference) for one in draw_orders]
-        return await self._maker.count_calls([*lead, *draw_orders])
+        return await self._maker.results.count_missing([*lead, *draw_orders], models)
 
     async def make_single(
         self, order: BatchOrder, *, page_num: int | None
@@ -337,7 +340,7 @@ class BatchEngine:
             try:
                 before_s = wall_s() - self._limits.keep_finished_s
                 forgotten = await self._store.forget_finished(before_s=before_s)
-                await self._maker.forget_results()
+                await self._maker.results.forget_old()
                 if forgotten:
                     self._ended.clear()
                     self._log.info("records_cleaned_up", batches=forgotten)

@@ -24,7 +24,7 @@ from slideloom.errors import (
     UpstreamDown,
 )
 from slideloom.logs import Log
-from slideloom.providers.base import Provider
+from slideloom.providers.base import DrawOrder, Provider
 
 SINGLES = ""
 """The party of all single slides; every batch is a party of its own."""
@@ -140,6 +140,12 @@ class Lanes:
     def fallback_model(self) -> str | None:
         """What is asked while the first model is down."""
         return self._models.fallback
+
+    def list_models(self, order: DrawOrder) -> list[str]:
+        """Whom a call for the order may ask, the likeliest first."""
+        if order.model:
+            return [order.model]
+        return [model for model in (self.first.model, self.fallback_model) if model]
 
     async def close_providers(self) -> None:
         """Let go of all connections."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal
 
@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.events import BatchOrder, SlideDone, SlideFailed
 from slideloom.domain.images import NotAPicture, PictureFacts
-from slideloom.domain.keys import cache_key
 from slideloom.domain.prices import find_price, price_usage
 from slideloom.engine.attempt import SlideJob
 from slideloom.engine.budget import Budget, Hold, OverBudget
@@ -31,7 +30,7 @@ from slideloom.errors import (
     StoreError,
 )
 from slideloom.logs import Log
-from slideloom.providers.base import Drawn, DrawOrder, Reference
+from slideloom.providers.base import Drawn, Reference
 from slideloom.stores.base import CachedResult, Draft, ImageStore
 
 _TURNED_AWAY = 2
@@ -48,8 +47,6 @@ class SlideRules(Struct, frozen=True, kw_only=True):
     """One call may take so long."""
     aspect_fix: AspectFix = "off"
     """What is done to a picture whose ratio is not the one ordered."""
-    provider_id: str = ""
-    """Where the pictures come from, for the cache: the same base address gives like pictures."""
 
 
 class SlideMaker:
@@ -65,7 +62,7 @@ class SlideMaker:
     ) -> None:
         self.lanes = lanes
         self._images = images
-        self._results = results
+        self.results = results
         self._rules = rules
 
     async def make(self, job: SlideJob, *, log: Log) -> SlideDone | SlideFailed:
@@ -116,28 +113,13 @@ class SlideMaker:
         read = self._images.read_reference if is_sent else self._images.read_as_reference
         return Reference(media_type="image/jpeg", body=await read(name))
 
-    async def find_made(self, order: DrawOrder) -> str | None:
-        """The image of a picture that serves the order already."""
-        found = await self._results.find_many(self._keys(order))
-        return next((result.image for result in found.values()), None)
-
-    async def count_calls(self, orders: Sequence[DrawOrder]) -> int:
-        """How many of `orders` would be called for: not those like one made or ordered already."""
-        if not self.lanes.first.bills:
-            return len(orders)
-        wanted = {tuple(self._keys(order)) for order in orders}
-        found = await self._results.find_many([key for keys in wanted for key in keys])
-        return sum(not any(key in found for key in keys) for keys in wanted)
-
-    async def forget_results(self) -> None:
-        """Drop what is too old to be used again."""
-        await self._results.forget_old()
-
     async def _make_or_reuse(self, job: SlideJob) -> SlideDone | SlideFailed:
         # What costs nothing is made anew: the embedded renderer also draws the page number.
         if not job.uses_cache or not self.lanes.first.bills:
             return await self._make(job)
-        async with self._results.claim(self._keys(job.order), job.deadline) as claim:
+        async with self.results.claim(
+            job.order, self.lanes.list_models(job.order), job.deadline
+        ) as claim:
             if claim.result is not None:
                 return job.to_cached(claim.result)
             end = await self._make(job)
@@ -196,7 +178,7 @@ class SlideMaker:
         end = job.to_done(drawn, facts, image=image)
         if self.lanes.first.bills:
             job.made = _to_result(end, facts)
-            await self._results.keep(self._key(job.order, job.asked_model or ""), job.made)
+            await self.results.keep(job.order, job.asked_model or "", job.made)
         return end
 
     async def _draw(
@@ -231,7 +213,9 @@ class SlideMaker:
         """Money set aside for one attempt."""
         async with AsyncExitStack() as stack:
             async with job.deadline.waiting():
-                hold = await stack.enter_async_context(job.budget.hold(*self._models(job.order)))
+                hold = await stack.enter_async_context(
+                    job.budget.hold(*self.lanes.list_models(job.order))
+                )
             yield hold
 
     @asynccontextmanager
@@ -329,27 +313,6 @@ class SlideMaker:
         possibly_billed = self.lanes.first.bills
         entry.close(code, detail, error=error, possibly_billed=possibly_billed)
         return job.to_failed(code, detail, possibly_billed=possibly_billed, cost_usd=entry.cost_usd)
-
-    def _keys(self, order: DrawOrder) -> list[str]:
-        """Under which a picture for the order may be found, the first model's before all."""
-        return [self._key(order, model) for model in self._models(order)]
-
-    def _models(self, order: DrawOrder) -> list[str]:
-        """Whom a call may ask."""
-        if order.model:
-            return [order.model]
-        return [model for model in (self.lanes.first.model, self.lanes.fallback_model) if model]
-
-    def _key(self, order: DrawOrder, model: str) -> str:
-        """Under which a picture is kept for like requests."""
-        return cache_key(
-            provider=self._rules.provider_id,
-            model=model,
-            prompt=order.prompt,
-            ratio=order.ratio,
-            size=self._rules.aspect_fix,
-            reference=order.reference.digest if order.reference else None,
-        )
 
 
 def _to_result(end: SlideDone, facts: PictureFacts) -> CachedResult:
