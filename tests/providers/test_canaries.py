@@ -174,6 +174,7 @@ async def test_connection_that_is_refused_shows_no_key() -> None:
         assert find_leaks(outcomes) == []
 
 
+@pytest.mark.slow
 async def test_bad_encryption_shows_no_key(server_tls: ssl.SSLContext) -> None:
     async with Upstream(tls=server_tls) as upstream:
         outcomes = await try_all(upstream.base_url)

@@ -176,6 +176,7 @@ async def test_silence_in_the_middle_is_a_timeout(open_provider: Open) -> None:
         await draw(provider, "[[fault:F26_silence_in_body]] page")
 
 
+@pytest.mark.slow
 async def test_slow_answer_is_waited_for(open_provider: Open) -> None:
     provider = open_provider(stall_s=0.2)
     await draw(provider, "[[fault:F26_slow_body:0.5]] page")

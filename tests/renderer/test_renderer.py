@@ -49,6 +49,7 @@ async def test_kinds_and_styles_look_different(renderer: Renderer) -> None:
     assert len({await renderer.render(slide) for slide in slides}) == len(slides)
 
 
+@pytest.mark.slow
 async def test_the_loop_stays_free_while_slides_render(renderer: Renderer) -> None:
     slides = load_deck("composable-vue")[:12]
     await renderer.render(slides[0])

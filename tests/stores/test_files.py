@@ -151,6 +151,7 @@ async def test_disk_that_fills_up_while_fitting_leaves_the_paid_picture(
     await store.close()
 
 
+@pytest.mark.slow
 async def test_draft_cut_off_at_any_moment_of_fitting_is_whole(folder: Path) -> None:
     store = await open_store(folder)
     for tenths_of_ms in range(0, 100, 3):

@@ -78,6 +78,7 @@ async def test_headers_come_at_once_and_blanks_keep_the_answer_alive(
     assert body.strip().startswith("{")
 
 
+@pytest.mark.slow
 async def test_wait_that_is_over_answers_running_with_the_finished_slides(
     provider: ScriptedProvider, tmp_path: Path
 ) -> None:
