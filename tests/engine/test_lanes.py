@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from slideloom.clock import monotonic_s
 from slideloom.domain.events import SlideDone
 from slideloom.engine.batches import BatchEngine
+from slideloom.engine.lanes import NotAdmitted, Wish
 from slideloom.engine.throttle import Throttle
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import AuthFailed, QuotaExhausted, RateLimited, UpstreamDown
@@ -93,6 +96,20 @@ async def test_seat_granted_to_a_slide_that_is_cut_off_is_given_back() -> None:
         await timeline.wait_finished(timeout_s=60)
         assert shop.lanes._lanes[0].throttle.in_flight == 0
     assert timeline.state.count("error") == 5
+
+
+async def test_slide_that_is_cut_off_as_it_is_refused_hears_of_the_cut() -> None:
+    async with Workshop(ScriptedProvider(seconds=50), lane_start=1) as shop:
+        shop.lanes._lanes[0].throttle = Throttle(start=1, ceiling=1)
+        await shop.engine.submit(order(1))
+        await asyncio.sleep(1)
+        wish = Wish(party="b", since_s=0.0, left_s=lambda: 99.0, model=None)
+        sitting = asyncio.create_task(shop.lanes.sit(wish))
+        await asyncio.sleep(1)
+        wish.granted.set_exception(NotAdmitted(AuthFailed("revoked")))
+        sitting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sitting
 
 
 async def test_refused_keys_use_up_none_of_the_calls_a_slide_has() -> None:

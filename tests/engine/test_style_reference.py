@@ -67,6 +67,14 @@ async def test_reference_slide_whose_pixels_are_broken_fails_the_others_unpaid()
     assert [slide.error_code for slide in state.slides[1:]] == ["invalid_image"] * 3
 
 
+async def test_estimate_survives_a_reference_slide_whose_pixels_are_broken() -> None:
+    broken = picture().replace(b"IDAT", b"IDAT\xff\xff", 1)
+    async with Workshop(ScriptedProvider(broken)) as shop:
+        led = order(4, cache=True, reference_place=0)
+        await make(shop, cache=True, reference_place=0)
+        assert (await shop.engine.estimate(led)).calls == 0
+
+
 async def test_estimate_knows_what_the_reference_changes() -> None:
     async with Workshop() as shop:
         led = order(4, cache=True, reference_place=1)

@@ -198,10 +198,10 @@ class BatchEngine:
 
     async def estimate(self, order: BatchOrder) -> Estimate:
         """What making the batch would take; nothing is paid."""
-        calls = await self._count_calls(order)
+        calls = await self._count_calls(order) if order.cache else len(order.slides)
         return to_estimate(
             order,
-            calls=calls if order.cache else len(order.slides),
+            calls=calls,
             provider=self._maker.lanes.first.name,
             model=order.model or self._maker.lanes.first.model,
             is_free=not self._maker.lanes.first.bills,
@@ -214,16 +214,17 @@ class BatchEngine:
         if not self._maker.lanes.first.bills:
             return len(draw_orders)
         models = self._maker.lanes.list_models(draw_orders[0])
-        place, name = order.reference_place, order.reference_file
+        place, made = order.reference_place, None
         lead = [] if place is None else [draw_orders.pop(place)]
         if lead:
-            name = await self._maker.results.find_image(lead[0], models)
-            if name is None:
+            made = await self._maker.results.find_image(lead[0], models)
+            if made is None:
                 return 1 + len(draw_orders)
-        if name is not None:
-            is_sent = order.reference_file is not None
-            reference = await self._maker.load_reference(name, is_sent=is_sent)
+        reference = await self._maker.find_reference(order, made, log=self._log)
+        if reference is not None:
             draw_orders = [replace(one, reference=reference) for one in draw_orders]
+        elif lead or order.reference_file:
+            return 0  # the run refuses what should follow a picture that is not to be had
         return await self._maker.results.count_missing([*lead, *draw_orders], models)
 
     async def make_single(

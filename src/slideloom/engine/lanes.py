@@ -169,8 +169,9 @@ class Lanes:
         try:
             return await wish.granted
         except asyncio.CancelledError:
-            if wish.granted.done() and not wish.granted.cancelled():
-                self.drop(wish.granted.result())
+            granted = wish.granted
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self.drop(granted.result())
             raise
         finally:
             self._remove(wish)

@@ -16,7 +16,6 @@ from slideloom.domain.events import (
     SlideDone,
     SlideFailed,
 )
-from slideloom.domain.images import NotAPicture
 from slideloom.domain.messages import NO_REFERENCE
 from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import parse_ratio
@@ -28,7 +27,7 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import Fenced, StoreError
 from slideloom.logs import Log
-from slideloom.providers.base import DrawOrder, Reference
+from slideloom.providers.base import DrawOrder
 from slideloom.stores.base import BatchStore, Encoded, encode_event
 
 _WRITE_PAUSES_S = (0.5, 1.0, 2.0, 5.0)
@@ -121,7 +120,8 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
     lead = run.state.order.reference_place
     first = [job for job in jobs if job.place == lead]
     await _run_all(run, maker, first, log=log)
-    reference = await _load_reference(run, maker, log=log)
+    made = None if lead is None else run.state.slides[lead].image
+    reference = await maker.find_reference(run.state.order, made, log=log)
     rest = [job for job in jobs if job.place != lead]
     is_led = lead is not None or run.state.order.reference_file is not None
     if is_led and reference is None:
@@ -161,20 +161,6 @@ async def _run_all(run: BatchRun, maker: SlideMaker, jobs: Sequence[SlideJob], *
         for job in jobs:
             name = f"slide {run.batch_id} {job.place + 1}"
             group.create_task(_run_slide(run, maker, job, log=log), name=name)
-
-
-async def _load_reference(run: BatchRun, maker: SlideMaker, *, log: Log) -> Reference | None:
-    """The picture whose style the slides are to have; `None` when there is none to be had."""
-    order = run.state.order
-    place = order.reference_place
-    name = order.reference_file or (None if place is None else run.state.slides[place].image)
-    if name is None:
-        return None
-    try:
-        return await maker.load_reference(name, is_sent=order.reference_file is not None)
-    except (NotAPicture, StoreError) as error:
-        log.error("reference_unusable", batch_id=run.batch_id, name=name, exc_info=error)
-        return None
 
 
 async def _end_without_reference(run: BatchRun, jobs: Sequence[SlideJob], *, log: Log) -> None:

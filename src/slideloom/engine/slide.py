@@ -103,15 +103,26 @@ class SlideMaker:
         """
         return await self._images.keep_reference(picture)
 
-    async def load_reference(self, name: str, *, is_sent: bool) -> Reference:
-        """A picture to be sent along with calls: one that users sent, or one of ours.
+    async def find_reference(
+        self, order: BatchOrder, made: str | None, *, log: Log
+    ) -> Reference | None:
+        """The picture that goes along with an order's calls; `None` when there is none to be had.
 
-        Raises:
-            StoreError: it cannot be read.
-            NotAPicture: it cannot be decoded.
+        It is the one that was sent, or `made`, the image of the slide that the others follow.
         """
-        read = self._images.read_reference if is_sent else self._images.read_as_reference
-        return Reference(media_type="image/jpeg", body=await read(name))
+        sent = order.reference_file
+        if sent is None and made is None:
+            return None
+        try:
+            if sent is not None:
+                body = await self._images.read_reference(sent)
+            else:
+                body = await self._images.read_as_reference(made or "")
+        except (NotAPicture, StoreError) as error:
+            name, session_id = sent or made, order.session_id
+            log.error("reference_unusable", session_id=session_id, name=name, exc_info=error)
+            return None
+        return Reference(media_type="image/jpeg", body=body)
 
     async def _make_or_reuse(self, job: SlideJob) -> SlideDone | SlideFailed:
         # What costs nothing is made anew: the embedded renderer also draws the page number.
