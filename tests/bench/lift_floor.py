@@ -25,10 +25,10 @@ from slideloom.domain.ratio import Ratio
 from slideloom.domain.slide import Slide
 from slideloom.providers.base import DrawOrder
 from slideloom.providers.call import NetworkProvider
-from slideloom.providers.chat import open_chat
-from slideloom.providers.images import open_images
+from slideloom.providers.network import Api
 from slideloom.stores.files import FileImageStore
 from tests.bench import baseline, floor
+from tests.support.providers import open_provider
 from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
 
 _MB = 1024 * 1024
@@ -111,10 +111,8 @@ async def _open(client: str, base_url: str) -> AsyncIterator[Callable[..., Await
             fetch_all = floor.fetch_all if client == "floor" else baseline.fetch_all
             yield lambda count, **options: fetch_all(base_url, count, folder, **options)
             return
-        if client == "chat":
-            provider = open_chat(base_url=base_url, key="bench", model="m")
-        else:
-            provider = open_images(base_url=base_url, key="bench", model="m", path="/images")
+        api: Api = "chat" if client == "chat" else "images"
+        provider = open_provider(api, base_url=base_url, key="bench", model="m", path="/images")
         images = await FileImageStore.open(folder, min_free_mb=0)
         yield lambda count, **options: draw_all(provider, images, count, **options)
         await provider.close()

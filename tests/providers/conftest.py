@@ -12,11 +12,11 @@ import pytest
 from slideloom.domain.ratio import Ratio, parse_ratio
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.providers.call import NetworkProvider
-from slideloom.providers.chat import open_chat
 from slideloom.providers.download import Downloads, Guard
-from slideloom.providers.images import open_images
+from slideloom.providers.network import Api
 from tests.support.orders import slide
 from tests.support.parts import MemoryDraft, MemoryImageStore
+from tests.support.providers import open_provider as open_by_api
 from tests.support.upstream import Plan, Upstream
 
 KEY = "sk-or-v1-canary-0123456789abcdef"
@@ -39,12 +39,11 @@ async def open_provider(upstream: Upstream) -> AsyncIterator[Open]:
     """Providers of either shape, closed after the test."""
     opened: list[NetworkProvider] = []
 
-    def open_one(shape: str = "images", **changes: Any) -> NetworkProvider:
+    def open_one(shape: Api = "images", **changes: Any) -> NetworkProvider:
         if "downloads" not in changes:
             changes["downloads"] = Downloads(guard=TRUSTING, pauses_s=(0.001,) * 3, stall_s=0.2)
         facts: dict[str, Any] = {"base_url": upstream.base_url, "key": KEY, "model": "a/model"}
-        open_shape = open_images if shape == "images" else open_chat
-        provider = open_shape(**facts | changes)
+        provider = open_by_api(shape, **facts | changes)
         opened.append(provider)
         return provider
 

@@ -12,10 +12,12 @@ from slideloom.errors import AuthFailed, BadRequest, ContentBlocked, NoImage, Qu
 from slideloom.providers.base import Reference
 from slideloom.providers.call import NetworkProvider
 from slideloom.providers.download import Downloads
-from slideloom.providers.gemini import GeminiDialect, name_gemini_ratio, open_gemini
+from slideloom.providers.gemini import GEMINI_RATIOS, GeminiDialect
+from slideloom.providers.ratios import name_ratio
 from tests.providers.conftest import KEY, TRUSTING, draw, order
 from tests.support.parts import MemoryDraft, MemoryImageStore
 from tests.support.pictures import picture
+from tests.support.providers import open_provider
 from tests.support.upstream import Plan, Upstream, read_stamp
 
 PRO = "gemini-3-pro-image"
@@ -27,13 +29,13 @@ async def open_one(upstream: Upstream) -> AsyncIterator[OpenGemini]:
     """Providers of shape C at Google's own path, closed after the test."""
     opened: list[NetworkProvider] = []
 
-    def open_provider(**changes: Any) -> NetworkProvider:
+    def open_here(**changes: Any) -> NetworkProvider:
         downloads = Downloads(guard=TRUSTING, pauses_s=(0.001,) * 3, stall_s=0.2)
         facts: dict[str, Any] = {"base_url": upstream.google_url, "key": KEY, "model": PRO}
-        opened.append(open_gemini(**facts | {"downloads": downloads} | changes))
+        opened.append(open_provider("gemini", **facts | {"downloads": downloads} | changes))
         return opened[-1]
 
-    yield open_provider
+    yield open_here
     for provider in opened:
         await provider.close()
 
@@ -97,7 +99,7 @@ async def test_odd_name_reaches_google_as_it_is(upstream: Upstream, open_one: Op
     ],
 )
 def test_nearest_ratio_that_gemini_draws_is_asked(ratio: str, name: str) -> None:
-    assert name_gemini_ratio(parse_ratio(ratio)) == name
+    assert name_ratio(parse_ratio(ratio), GEMINI_RATIOS) == name
 
 
 async def test_picture_of_the_wanted_ratio_comes(upstream: Upstream, open_one: OpenGemini) -> None:

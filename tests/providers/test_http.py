@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from slideloom.errors import AnswerLost, BlockedAddress, DownloadFailed
-from slideloom.providers.chat import open_chat
 from slideloom.providers.download import Downloads, Guard, is_public
 from tests.providers.conftest import KEY, TRUSTING, Open, draw
 from tests.support.parts import MemoryDraft, MemoryImageStore
+from tests.support.providers import open_provider
 from tests.support.upstream import Plan, Upstream
 
 PRIVATE = (
@@ -163,7 +163,7 @@ async def test_encrypted_answers_come_through_in_every_framing(
 ) -> None:
     plan = Plan(image_bytes=2_000_000, framing=framing)
     async with Upstream(plan, tls=tls) as upstream:
-        provider = open_chat(base_url=upstream.base_url, key=KEY, model="m")
+        provider = open_provider("chat", base_url=upstream.base_url, key=KEY, model="m")
         drawn = await asyncio.gather(*(draw(provider, f"page {number}") for number in range(5)))
         drawn += [await draw(provider, "[[fault:F30_stream_unasked]] page")]
         for _, draft in drawn:

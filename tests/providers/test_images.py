@@ -17,10 +17,11 @@ from slideloom.errors import (
     SettingsError,
 )
 from slideloom.providers.bases import read_base_url
-from slideloom.providers.images import list_images_dialects, open_images
+from slideloom.providers.images import list_images_dialects
 from slideloom.providers.ratios import NAMED_RATIOS, choose_size, name_ratio
 from tests.providers.conftest import KEY, Open, draw, order
 from tests.support.parts import MemoryDraft, MemoryImageStore
+from tests.support.providers import open_provider as open_by_api
 from tests.support.upstream import Plan, Upstream, prompt_key, read_stamp
 
 MIB = 1024 * 1024
@@ -128,7 +129,7 @@ async def test_given_path_is_not_second_guessed(upstream: Upstream, open_provide
 
 
 async def test_refused_connection_asked_nobody() -> None:
-    provider = open_images(base_url="http://127.0.0.1:9/v1", key=KEY, model="m")
+    provider = open_by_api("images", base_url="http://127.0.0.1:9/v1", key=KEY, model="m")
     with pytest.raises(RequestNotSent):
         await draw(provider)
     await provider.close()

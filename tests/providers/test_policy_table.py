@@ -12,7 +12,8 @@ import pytest
 from slideloom.errors import UpstreamDown
 from tests.providers.conftest import order
 from tests.support.parts import MemoryDraft, MemoryImageStore
-from tests.support.policy import OPENERS, list_cases, try_fault
+from tests.support.policy import list_cases, try_fault
+from tests.support.providers import open_provider
 from tests.support.upstream import FAULTS, Plan, Upstream, read_stamp
 from tests.support.upstream.faults.base import ALL_SHAPES
 from tests.support.upstream.plan import Shape
@@ -105,7 +106,7 @@ async def test_web_page_means_that_the_provider_is_down(shape: Shape, page: str)
 
 async def draw_part(upstream: Upstream, shape: Shape, marker: str = "") -> str:
     """Which of an answer's pictures one call leaves in the draft."""
-    provider = OPENERS[shape](base_url=upstream.base_url, key="sk-test", model="m")
+    provider = open_provider(shape, base_url=upstream.base_url, key="sk-test", model="m")
     draft = MemoryDraft(MemoryImageStore())
     try:
         await provider.draw(order(f"a page {marker}"), draft)

@@ -74,9 +74,6 @@ class MemoryBatchStore:
             del self.logs[key]
         return len(old)
 
-    async def find(self, key: str, *, after_s: float) -> CachedResult | None:
-        return (await self.find_many([key], after_s=after_s)).get(key)
-
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
         await asyncio.sleep(0)
         if self.fails is not None:

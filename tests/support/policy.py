@@ -5,7 +5,6 @@ Source: providers policy, Part I, and scenarios F01 to F33.
 """
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,13 +21,11 @@ from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.providers.base import DrawOrder, Provider
-from slideloom.providers.chat import open_chat
 from slideloom.providers.download import PUBLIC_ONLY, Downloads, Guard
-from slideloom.providers.gemini import open_gemini
-from slideloom.providers.images import open_images
 from slideloom.stores.files import FileImageStore
 from tests.support.orders import slide
 from tests.support.parts import MemoryBatchStore, RecordingLog
+from tests.support.providers import open_provider
 from tests.support.upstream import (
     FAULTS,
     UNTIL_DEADLINE,
@@ -43,11 +40,6 @@ from tests.support.upstream.plan import Shape
 
 # The emulator's own files stand in for a provider's file host.
 TRUSTING: Final = Guard(schemes=frozenset({"http", "https"}), allows=lambda _: True)
-OPENERS: Final[dict[Shape, Callable[..., Provider]]] = {
-    "images": open_images,
-    "chat": open_chat,
-    "gemini": open_gemini,
-}
 DONE: Final = "done"
 SLIDE_TIMEOUT_S: Final = 0.3
 """For an upstream that never answers."""
@@ -103,7 +95,8 @@ async def try_fault(fault: Fault, shape: Shape, folder: Path) -> Verdict:
     # A fault that comes before the body cannot be chosen by the prompt in it.
     queue = (f"{fault.name}*9",) if fault.before_body else ()
     async with Upstream(Plan(faults=queue)) as upstream:
-        provider = OPENERS[shape](
+        provider = open_provider(
+            shape,
             base_url=upstream.base_url,
             key="sk-test",
             model="m",

@@ -34,24 +34,16 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 
 
 class Tally(Struct, frozen=True):
-    """The failed attempts of one slide so far."""
+    """The failed attempts of one slide so far that use up its calls."""
 
     unbilled: int = 0
-    """Certainly not charged, rate limits left out."""
+    """Certainly not charged."""
     maybe_billed: int = 0
-    rate_limited: int = 0
-
-    @property
-    def calls(self) -> int:
-        """All of them."""
-        return self.unbilled + self.maybe_billed + self.rate_limited
 
     def with_failure(self, error: ProviderError) -> "Tally":
         """One more failed attempt."""
-        if error.moves_on:
-            return self  # another key's calls are not used up by it
-        if isinstance(error, RateLimited):
-            return replace(self, rate_limited=self.rate_limited + 1)
+        if error.moves_on or isinstance(error, RateLimited):
+            return self  # another key's calls are not used up by it; a rejection is the lane's
         if error.billed == "maybe":
             return replace(self, maybe_billed=self.maybe_billed + 1)
         return replace(self, unbilled=self.unbilled + 1)
@@ -86,12 +78,9 @@ def decide_retry(
         # Else the lane is paused, for this slide and all others.
         delay_s = error.own_pause_s
         return RetryDecision(delay_s) if delay_s <= left_s else None
-    if error.billed == "maybe":
-        # Each of these may have been paid, so all kinds share one count.
-        failures, limit = tally.maybe_billed, _call_limit(error, policy)
-    else:
-        failures, limit = tally.unbilled, _call_limit(error, policy)
-    if failures >= limit:
+    # Each that may have been paid counts against the others of that sort.
+    failures = tally.maybe_billed if error.billed == "maybe" else tally.unbilled
+    if failures >= _call_limit(error, policy):
         return None
     delay_s = backoff_s(failures, policy.backoff_base_s, jitter)
     if error.retry_after_s is not None:

@@ -75,8 +75,7 @@ class Results:
                 return
         self._making[key] = claim = Claim()
         try:
-            found = await self._find_many(keys)
-            claim.result = next((found[key] for key in keys if key in found), None)
+            claim.result = await self._find_first(keys)
             yield claim
         finally:
             del self._making[key]
@@ -84,9 +83,8 @@ class Results:
 
     async def find_image(self, order: DrawOrder, models: Sequence[str]) -> str | None:
         """The image that serves the order already."""
-        keys = [self._key(order, model) for model in models]
-        found = await self._find_many(keys)
-        return next((found[key].image for key in keys if key in found), None)
+        result = await self._find_first([self._key(order, model) for model in models])
+        return None if result is None else result.image
 
     async def count_missing(self, orders: Sequence[DrawOrder], models: Sequence[str]) -> int:
         """How many pictures are to be made: not those like one made, or ordered twice."""
@@ -104,6 +102,10 @@ class Results:
     async def forget_old(self) -> None:
         """Drop the entries that are too old to be used; their pictures stay."""
         await self._cache.forget_results(before_s=wall_s() - self._ttl_s)
+
+    async def _find_first(self, keys: Sequence[str]) -> CachedResult | None:
+        found = await self._find_many(keys)
+        return next((found[key] for key in keys if key in found), None)
 
     async def _find_many(self, keys: Sequence[str]) -> dict[str, CachedResult]:
         """What there is already; a store or disk that fails has nothing."""

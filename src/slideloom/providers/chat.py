@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 from slideloom.providers.answers import Answer, Json
 from slideloom.providers.base import DrawOrder
-from slideloom.providers.call import STALL_S, Ask, NetworkProvider, bearer
+from slideloom.providers.call import Ask, bearer
 from slideloom.providers.complaints import find_complaint, list_dicts
-from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
 from slideloom.providers.outcomes import list_messages
 from slideloom.providers.ratios import name_ratio
@@ -71,29 +70,6 @@ class ChatDialect:
                 yield from _MARKDOWN_IMAGE.findall(content)
             for part in (*list_dicts(content), *list_dicts(message.get("images"))):
                 yield from _addresses_in(part)
-
-
-def open_chat(
-    *,
-    base_url: str,
-    key: str,
-    model: str,
-    stall_s: float = STALL_S,
-    downloads: Downloads | None = None,
-) -> NetworkProvider:
-    """A provider of shape B; be on the running loop. Arguments as for shape A.
-
-    Raises:
-        SettingsError: the base is no web address.
-    """
-    return NetworkProvider(
-        ChatDialect(),
-        base_url=base_url,
-        key=key,
-        model=model,
-        stall_s=stall_s,
-        downloads=downloads,
-    )
 
 
 def _build_content(order: DrawOrder) -> str | list[Json]:

@@ -1,22 +1,18 @@
 """Shape C, Gemini `generateContent`: Google's own way."""
 
-import math
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from urllib.parse import quote
 
 from slideloom.domain.ratio import Ratio
 from slideloom.providers.answers import Answer, Json
 from slideloom.providers.base import DrawOrder, Reference
-from slideloom.providers.call import STALL_S, Ask, NetworkProvider
+from slideloom.providers.call import Ask
 from slideloom.providers.complaints import find_complaint, list_dicts
-from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
+from slideloom.providers.ratios import name_ratio
 from slideloom.providers.references import to_data_url
 
-GEMINI_URL = "https://generativelanguage.googleapis.com/v1beta"
-"""Google's own base."""
 GEMINI_RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """All that every Gemini model draws. Source: contracts 3.2."""
 _IMAGE_SIZE = "1K"
@@ -88,7 +84,7 @@ class GeminiDialect:
 
     def _configure(self, ratio: Ratio, name: str) -> Json:
         """The words that say what kind of picture it shall be."""
-        image: Json = {"aspectRatio": name_gemini_ratio(ratio)}
+        image: Json = {"aspectRatio": name_ratio(ratio, GEMINI_RATIOS)}
         if not name.startswith(_SIZELESS_MODELS):
             image["imageSize"] = _IMAGE_SIZE
         image = {key: value for key, value in image.items() if (name, key) not in self._unable}
@@ -98,43 +94,6 @@ class GeminiDialect:
         if image := self._unknown.strip(name, image):
             config["imageConfig"] = image
         return self._unknown.strip(name, config)
-
-
-def open_gemini(
-    *,
-    base_url: str,
-    key: str,
-    model: str,
-    stall_s: float = STALL_S,
-    downloads: Downloads | None = None,
-) -> NetworkProvider:
-    """A provider of shape C; be on the running loop. Arguments as for shape A.
-
-    `model` may be written as other providers write it: `google/gemini-…`, `models/gemini-…`.
-
-    Raises:
-        SettingsError: the base is no web address.
-    """
-    return NetworkProvider(
-        GeminiDialect(),
-        base_url=base_url,
-        key=key,
-        model=model,
-        stall_s=stall_s,
-        downloads=downloads,
-    )
-
-
-@lru_cache
-def name_gemini_ratio(ratio: Ratio) -> str:
-    """The nearest ratio that Gemini draws."""
-    wanted = math.log(ratio.width / ratio.height)
-    return min(GEMINI_RATIOS, key=lambda name: abs(_log_value(name) - wanted))
-
-
-def _log_value(name: str) -> float:
-    width, height = name.split(":")
-    return math.log(int(width) / int(height))
 
 
 def _show(reference: Reference) -> Json:

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 from slideloom.providers.answers import Answer, Json
-from slideloom.providers.auto import AutoDialect
 from slideloom.providers.base import DrawOrder
-from slideloom.providers.bases import is_openrouter, read_base_url, read_host
-from slideloom.providers.call import STALL_S, Ask, Dialect, NetworkProvider, bearer
+from slideloom.providers.bases import is_openrouter, read_host
+from slideloom.providers.call import Ask, Dialect, bearer
 from slideloom.providers.complaints import list_dicts
-from slideloom.providers.download import Downloads
 from slideloom.providers.learned import UnknownWords
 from slideloom.providers.ratios import choose_size, name_ratio
 from slideloom.providers.references import to_data_url
@@ -77,35 +75,3 @@ def list_images_dialects(base_url: str, path: str | None) -> tuple[Dialect, ...]
     if not is_openrouter(base_url):
         paths.reverse()
     return tuple(ImagesDialect(base_url=base_url, path=path) for path in paths)
-
-
-def open_images(
-    *,
-    base_url: str,
-    key: str,
-    model: str,
-    path: str | None = None,
-    stall_s: float = STALL_S,
-    downloads: Downloads | None = None,
-) -> NetworkProvider:
-    """A provider of shape A; be on the running loop.
-
-    Args:
-        base_url: the API's base, as `https://openrouter.ai/api/v1`.
-        key: sent to the base alone.
-        model: asked unless an order names another.
-        path: where images are made, behind the base; guessed, and once corrected, when not given.
-        stall_s: longest silence in the middle of an answer.
-        downloads: fetches answers by address; its own, for public https only, when not given.
-
-    Raises:
-        SettingsError: the base is no web address.
-    """
-    return NetworkProvider(
-        AutoDialect(list_images_dialects(read_base_url(base_url), path)),
-        base_url=base_url,
-        key=key,
-        model=model,
-        stall_s=stall_s,
-        downloads=downloads,
-    )

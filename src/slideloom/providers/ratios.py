@@ -29,9 +29,9 @@ _EXACTNESS = 100
 
 
 @lru_cache
-def name_ratio(ratio: Ratio) -> str:
-    """The nearest ratio that has a name."""
-    return min(NAMED_RATIOS, key=lambda name: _distance(_value(name), ratio.width / ratio.height))
+def name_ratio(ratio: Ratio, names: tuple[str, ...] = NAMED_RATIOS) -> str:
+    """The nearest ratio that has one of `names`."""
+    return min(names, key=lambda name: _distance(_value(name), ratio.width / ratio.height))
 
 
 @lru_cache

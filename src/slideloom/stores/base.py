@@ -109,12 +109,8 @@ class ResultCache(Protocol):
     Every method raises `StoreError` when the disk or database fails.
     """
 
-    async def find(self, key: str, *, after_s: float) -> CachedResult | None:
-        """What stands under `key`, if it was made at `after_s` or later."""
-        ...
-
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
-        """The same for many keys in one question; those that are unknown are left out."""
+        """What stands under `keys`, if it was made at `after_s` or later; others are left out."""
         ...
 
     async def put(self, key: str, result: CachedResult) -> None:

@@ -101,10 +101,6 @@ class SqliteBatchStore:
         """See `BatchStore`."""
         return await self._ask(lambda db: _forget_finished(db, before_s))
 
-    async def find(self, key: str, *, after_s: float) -> CachedResult | None:
-        """See `ResultCache`."""
-        return (await self.find_many([key], after_s=after_s)).get(key)
-
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
         """See `ResultCache`."""
         asked = tuple(keys)  # the thread looks later
