@@ -119,7 +119,9 @@ _OWN_DETAILS_ZH = (
     ),
     (re.compile(r"\$([\d.]+) of \$([\d.]+) left"), r"预算 \2 美元，剩 \1"),
     (re.compile(r"silent for ([\d.]+) s in the middle of the answer"), r"回答中途沉默了 \1 秒"),
+    (re.compile(r"cannot connect to (\S+): connection refused"), r"无法连接 \1：连接被拒绝"),
     (re.compile(r"cannot connect to (\S+)"), r"无法连接 \1"),
+    (re.compile(r"(\d+) MB free, (\d+) MB wanted"), r"剩 \1 MB，需 \2 MB"),
     (re.compile(r"no such host: (\S+)"), r"找不到主机 \1"),
 )
 """Our own details; the provider's words stay as they are."""
