@@ -1,11 +1,13 @@
 """`slideloom serve`: starts with one clear line, stops without losing anything."""
 
+import asyncio
 import json
 import signal
 import socket
 import sqlite3
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from tests.support.orders import deck
 from tests.support.process import SLIDELOOM, Served, serve_environ, served
+from tests.support.upstream import Plan, spawn_upstream
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +30,14 @@ def call(service: Served, path: str, body: Any = None) -> Any:
     )
     with urllib.request.urlopen(request) as answer:  # noqa: S310
         return json.loads(answer.read())
+
+
+def refused(service: Served, path: str, body: Any = None) -> int:
+    """The status with which our own service refuses."""
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        call(service, path, body)
+    refusal.value.close()
+    return refusal.value.code
 
 
 def refuse(folder: Path, **settings: object) -> str:
@@ -75,36 +86,53 @@ def test_second_start_finds_what_the_first_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_batch_cut_off_by_a_stop_ends_truthfully(tmp_path: Path, how: signal.Signals) -> None:
+def test_batch_cut_off_by_a_stop_goes_on_at_the_next_start(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     with served(tmp_path, STOP_GRACE_SECONDS=0, BATCH_MAX_WORKERS=1) as service:
-        batch_id = call(service, "/api/slide/batch/generate", deck(200))["batch_id"]
+        batch_id = call(service, "/api/slide/batch/generate", deck(60))["batch_id"]
         while call(service, f"/api/slide/batch/{batch_id}")["completed_slides"] < 2:
-            time.sleep(0.05)
+            time.sleep(0.02)
         service.process.send_signal(how)
         service.process.wait(timeout=20)
+        assert (service.process.returncode == 0) == (how != signal.SIGKILL)
+    before = {path.name for path in (tmp_path / "static" / "assets").glob("slide_*")}
+    assert 2 <= len(before) < 60
     with served(tmp_path) as service:
+        while call(service, "/api/slide/batch/active-count")["active_batches"]:
+            time.sleep(0.05)
         status = call(service, f"/api/slide/batch/{batch_id}")
-        done = [result for result in status["results"] if result["status"] == "done"]
-        assert call(service, "/api/slide/batch/active-count") == {"active_batches": 0}
-    assert status["status"] == "completed"
-    assert len(done) >= 2
-    assert {r["error_code"] for r in status["results"] if r not in done} == {"interrupted"}
+    assert (status["status"], status["successful"]) == ("completed", 60)
     kept = {path.name for path in (tmp_path / "static" / "assets").iterdir()}
-    assert {result["image_url"].removeprefix("/assets/") for result in done} <= kept
+    shown = {result["image_url"].removeprefix("/assets/") for result in status["results"]}
+    assert before <= shown <= kept, "nothing made before the stop is made again"
     assert not any(name.startswith(".part-") for name in kept)
 
 
-def test_second_signal_stops_now_and_ends_the_batch_once(tmp_path: Path) -> None:
-    with served(tmp_path, BATCH_MAX_WORKERS=1) as service:
-        batch_id = call(service, "/api/slide/batch/generate", deck(200))["batch_id"]
-        while call(service, f"/api/slide/batch/{batch_id}")["completed_slides"] < 2:
-            time.sleep(0.05)
-        for _ in range(2):
+async def test_second_signal_stops_now_and_what_was_under_way_follows_the_setting(
+    tmp_path: Path,
+) -> None:
+    async with spawn_upstream(Plan(latency_s=30)) as upstream:
+        settings = {"LLM_IMAGE_API_KEY": "sk-test", "LLM_IMAGE_API_BASE": upstream.base_url}
+        with served(tmp_path, **settings, BATCH_MAX_WORKERS=2) as service:
+            batch_id = call(service, "/api/slide/batch/generate", deck(5))["batch_id"]
+            while (await upstream.fetch_report()).call_count < 2:
+                await asyncio.sleep(0.02)
             service.process.send_signal(signal.SIGINT)
-            time.sleep(0.15)
-        assert service.process.wait(timeout=10) == 0
-    (log,) = (tmp_path / "logs").glob("pipeline_*.log")
-    assert log.read_text().count('"event":"batch_generate_complete"') == 1
+            await asyncio.sleep(0.5)
+            assert service.process.poll() is None, "calls under way get their grace"
+            assert refused(service, "/readyz") == 503
+            assert refused(service, "/api/slide/batch/generate", deck(1)) == 503
+            service.process.send_signal(signal.SIGINT)
+            assert service.process.wait(timeout=10) == 0
+        await upstream.send_plan(Plan())
+        with served(tmp_path, **settings) as service:
+            while call(service, "/api/slide/batch/active-count")["active_batches"]:
+                await asyncio.sleep(0.05)
+            status = call(service, f"/api/slide/batch/{batch_id}")
+    codes = [result["error_code"] for result in status["results"]]
+    assert codes == ["interrupted", "interrupted", None, None, None]
+    assert (status["possibly_billed"], status["successful"]) == (2, 3)
 
 
 def test_second_service_on_the_same_folder_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -16,13 +16,20 @@ from starlette.routing import BaseRoute, Route
 from slideloom.assembly import open_services
 from slideloom.errors import SlideloomError
 from slideloom.settings import Settings
-from slideloom.web import batches, ops, sessions, slides
+from slideloom.web import actions, advice, batches, ops, sessions, slides
 from slideloom.web.guard import Guard
 from slideloom.web.openapi import build_openapi
 from slideloom.web.pages import page_routes
 from slideloom.web.problems import answer_error, answer_http_error
 
-ENDPOINTS = (*batches.ENDPOINTS, *slides.ENDPOINTS, *sessions.ENDPOINTS, *ops.ENDPOINTS)
+ENDPOINTS = (
+    *advice.ENDPOINTS,  # before the batches, whose ids would match their paths
+    *batches.ENDPOINTS,
+    *actions.ENDPOINTS,
+    *slides.ENDPOINTS,
+    *sessions.ENDPOINTS,
+    *ops.ENDPOINTS,
+)
 """The route table: the router and OpenAPI are both made of it."""
 _EXPOSED = ("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed")
 

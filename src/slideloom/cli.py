@@ -93,10 +93,12 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals without raising them again: the services are closed after serving."""
-        loop = asyncio.get_running_loop()
+        """Handle signals until the process ends: the services are closed after serving.
+
+        Not by the loop, which would let go of them first: a late Ctrl-C is no crash.
+        """
         for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, self.handle_exit, name, None)
+            signal.signal(name, self.handle_exit)
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -7,6 +7,9 @@ SlideloomError
 │   ├── BodyTooLarge          more bytes than the route takes
 │   ├── NotJson               another media type than application/json
 │   ├── UnknownBatch          no such batch (any more)
+│   ├── UnknownSlide          no such slide or version in the batch
+│   ├── SlideUnderWay         the slide is being made: it cannot be changed now
+│   ├── KeyReused             the Idempotency-Key stands for another request
 │   └── UnknownSession        no log files of such a session
 ├── ProviderError         the image model's answer; recorded on the slide
 │   ├── TransientError        may be asked again
@@ -115,6 +118,31 @@ class UnknownBatch(RequestError):
     def __init__(self, batch_id: str) -> None:
         super().__init__(f"no batch {batch_id!r}")
         self.batch_id = batch_id
+
+
+class UnknownSlide(RequestError):
+    """The batch has no such slide, or the slide no such version."""
+
+    code = "not_found"
+
+    def __init__(self, slide_id: str, version: int | None = None) -> None:
+        what = f"slide {slide_id!r}"
+        super().__init__(what if version is None else f"version {version} of {what}")
+
+
+class SlideUnderWay(RequestError):
+    """The slide is being made, and cannot be changed before it has ended."""
+
+    code = "slide_under_way"
+
+    def __init__(self, slide_id: str) -> None:
+        super().__init__(f"slide {slide_id!r}")
+
+
+class KeyReused(RequestError):
+    """An Idempotency-Key that stands for another request already."""
+
+    code = "idempotency_key_reused"
 
 
 class UnknownSession(RequestError):
@@ -281,7 +309,7 @@ class StorageFull(StoreError):
 class Fenced(StoreError):
     """A newer run has taken the batch; this one must stop."""
 
-    def __init__(self, batch_id: str, epoch: int) -> None:
+    def __init__(self, batch_id: str, epoch: int | None) -> None:
         super().__init__(f"batch {batch_id} is no longer at epoch {epoch}")
         self.batch_id = batch_id
         self.epoch = epoch

@@ -38,7 +38,6 @@ _REFUSED = {
 _IGNORED = (
     "ALLOWED_HOSTS",
     "IMAGE_RETENTION_DAYS",
-    "RESUME_IN_FLIGHT",
 )
 """Contract settings this version does not carry out: the operator is told."""
 _PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz")
@@ -110,6 +109,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Further calls after an answer without a picture (each may be billed)."""
     backoff_base_seconds: _Seconds = 1
     """Upper end of the first back-off before a retry; each further one doubles it, up to 30."""
+    resume_in_flight: Literal["fail", "retry"] = "fail"
+    """What becomes, after a crash, of a slide whose paid call was under way: fail or retry."""
     stop_grace_seconds: Annotated[float, Meta(ge=0)] = 30
     """Seconds running calls get to end when the service is told to stop."""
     min_free_mb: Annotated[int, Meta(ge=0)] = 64
@@ -212,6 +213,7 @@ def _read_env_file(path: Path) -> dict[str, str | None]:
 _CHOICES = {
     "LLM_IMAGE_API": "must be auto, images, chat, gemini or local",
     "ASPECT_FIX": "must be off, crop or pad",
+    "RESUME_IN_FLIGHT": "must be fail or retry",
 }
 _PLAIN_WORDS = (
     (r"Expected `int`, got `str`", "must be a whole number"),

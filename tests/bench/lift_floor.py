@@ -73,7 +73,7 @@ async def draw_all(
 
     async def draw(number: int) -> None:
         async with slots:
-            draft = await images.open_draft()
+            draft = await images.open_draft(page_num=1)
             order = DrawOrder(
                 prompt=f"page {number}", ratio=Ratio(16, 9), slide=_SLIDE, style_prompt=""
             )

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from slideloom.clock import monotonic_s
-from slideloom.domain.events import SlideDone
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.lanes import NotAdmitted, Wish
 from slideloom.engine.throttle import Throttle
@@ -41,12 +40,12 @@ async def test_single_slide_finds_a_seat_while_a_batch_fills_the_lane() -> None:
         await shop.engine.submit(order(3, max_workers=3))
         await asyncio.sleep(5)
         assert shop.provider.under_way == 1
-        single = asyncio.create_task(shop.engine.make_single(order(1), page_num=None))
-        second = asyncio.create_task(shop.engine.make_single(order(1), page_num=None))
+        single = asyncio.create_task(shop.engine.make_single(order(1, is_single=True)))
+        second = asyncio.create_task(shop.engine.make_single(order(1, is_single=True)))
         await asyncio.sleep(5)
         assert shop.provider.under_way == 2, "its share is one; a second one waits its turn"
-        assert isinstance(await single, SlideDone)
-        assert isinstance(await second, SlideDone)
+        assert (await single).count("done") == 1
+        assert (await second).count("done") == 1
 
 
 async def test_work_of_a_refused_key_moves_on_to_the_next_key() -> None:
@@ -92,7 +91,7 @@ async def test_seat_granted_to_a_slide_that_is_cut_off_is_given_back() -> None:
         await run_all(shop.engine, 5)
         timeline = await shop.engine.submit(order(5, max_workers=5))
         await asyncio.sleep(10)
-        shop.engine._runs[timeline.state.batch_id].deadline.cut("cancelled")
+        shop.engine._roster.runs[timeline.state.batch_id].deadline.cut("cancelled")
         await timeline.wait_finished(timeout_s=60)
         assert shop.lanes._lanes[0].throttle.in_flight == 0
     assert timeline.state.count("error") == 5

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from slideloom.domain.batch import BatchState
-from slideloom.domain.events import SlideDone
 from slideloom.domain.slide import Slide
 from slideloom.errors import ContentBlocked, RateLimited, StoreError
-from tests.support.orders import order, slide
+from tests.support.orders import are_cached, images, order, slide
 from tests.support.parts import ScriptedProvider, Workshop
 
 TWINS = (slide(1, id="a"), slide(1, id="b"))
@@ -27,8 +26,9 @@ async def test_same_deck_again_costs_nothing_and_no_time() -> None:
     async with Workshop() as shop:
         first, second = await make(shop), await make(shop)
     assert len(shop.provider.calls) == 3
-    assert [s.image for s in second.slides] == [s.image for s in first.slides]
-    assert all(s.cached and s.cost_usd == 0 and s.attempts == 0 for s in second.slides)
+    assert images(second) == images(first)
+    assert all(s.cost_usd == 0 and s.attempts == 0 for s in second.slides)
+    assert are_cached(second) == [True] * len(second.slides)
     assert second.total_time_s is not None
     assert second.total_time_s < 0.1
     assert [s.final_prompt for s in second.slides] == [s.final_prompt for s in first.slides]
@@ -40,15 +40,15 @@ async def test_half_failed_deck_again_pays_only_for_what_is_missing() -> None:
         assert first.count("error") == 2
         second = await make(shop, 5)
     assert len(shop.provider.calls) == 7
-    assert [slide.cached for slide in second.slides] == [False, False, True, True, True]
+    assert are_cached(second) == [False, False, True, True, True]
 
 
 async def test_two_like_slides_at_once_cost_one_call() -> None:
     async with Workshop(ScriptedProvider(seconds=10)) as shop:
         state = await make(shop, TWINS)
     assert len(shop.provider.calls) == 1
-    assert sorted(slide.cached for slide in state.slides) == [False, True]
-    assert len({slide.image for slide in state.slides}) == 1
+    assert sorted(are_cached(state)) == [False, True]
+    assert len(set(images(state))) == 1
 
 
 @pytest.mark.parametrize("trouble", ["put fails", "no time to live", "fallback"])
@@ -78,7 +78,7 @@ async def test_deck_that_the_fallback_made_costs_nothing_again() -> None:
         calls = len(shop.provider.calls)
         second = await make(shop)
     assert first.count("done") == second.count("done") == 3
-    assert all(slide.cached for slide in second.slides)
+    assert all(are_cached(second))
     assert len(shop.provider.calls) == calls
 
 
@@ -93,7 +93,7 @@ async def test_cached_slide_takes_no_slot() -> None:
         await make(shop, 1)
         full = await shop.engine.submit(order(9, max_workers=1))
         mixed = await make(shop, 1)
-        assert mixed.slides[0].cached
+        assert are_cached(mixed)[0]
         assert not full.state.is_final
 
 
@@ -106,7 +106,7 @@ async def test_slide_that_waits_for_its_twin_holds_no_slot() -> None:
 
 async def test_deadline_of_a_slide_that_waits_for_its_twin_counts() -> None:
     async with Workshop(ScriptedProvider(seconds=100), batch_timeout_s=50.0) as shop:
-        slow = asyncio.create_task(shop.engine.make_single(order(1, cache=True), page_num=None))
+        slow = asyncio.create_task(shop.engine.make_single(order(1, cache=True, is_single=True)))
         await asyncio.sleep(0)
         state = await make(shop, 1)
         slow.cancel()
@@ -132,7 +132,7 @@ async def test_request_without_cache_is_made_anew_and_serves_later_ones() -> Non
         anew = await make(shop, 1, cache=False)
         later = await make(shop, 1)
     assert len(shop.provider.calls) == 2
-    assert later.slides[0].image == anew.slides[0].image
+    assert images(later) == images(anew)
 
 
 async def test_other_ratio_model_or_words_are_another_picture() -> None:
@@ -146,9 +146,8 @@ async def test_other_ratio_model_or_words_are_another_picture() -> None:
 async def test_single_slides_and_batches_share_the_cache() -> None:
     async with Workshop() as shop:
         await make(shop, 1)
-        end = await shop.engine.make_single(order(1, cache=True), page_num=None)
-    assert isinstance(end, SlideDone)
-    assert end.cached
+        single = await shop.engine.make_single(order(1, cache=True, is_single=True))
+    assert are_cached(single) == [True]
     assert len(shop.provider.calls) == 1
 
 

@@ -6,7 +6,7 @@ from slideloom.domain.batch import BatchState
 from slideloom.domain.messages import NO_REFERENCE, slide_error_message
 from slideloom.errors import ContentBlocked
 from slideloom.stores.pictures import shrink_reference
-from tests.support.orders import order
+from tests.support.orders import are_cached, images, order
 from tests.support.parts import ScriptedProvider, Workshop
 from tests.support.pictures import picture
 
@@ -22,7 +22,7 @@ async def test_reference_slide_is_made_first_and_sent_with_all_others() -> None:
         state = await make(shop, reference_place=2)
     first, *others = shop.provider.calls
     assert (first.slide.id, first.reference) == ("slide-3", None)
-    image = state.slides[2].image
+    image = images(state)[2]
     assert image is not None
     assert [call.reference and call.reference.body for call in others] == [
         shrink_reference(shop.images.kept[image])[1]
@@ -56,7 +56,7 @@ async def test_other_reference_is_another_picture_for_the_cache() -> None:
     async with Workshop() as shop:
         await make(shop, cache=True)
         again = await make(shop, cache=True, reference_place=0)
-    assert [slide.cached for slide in again.slides] == [True, False, False, False]
+    assert are_cached(again) == [True, False, False, False]
 
 
 async def test_reference_slide_whose_pixels_are_broken_fails_the_others_unpaid() -> None:

@@ -3,11 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from slideloom.domain.events import BatchFinished, BatchStarted, BatchSubmitted, SlideFailed
-from slideloom.errors import Fenced, StoreError, StoreUnusable
+from slideloom.domain.events import (
+    BatchCancelled,
+    BatchFinished,
+    BatchStarted,
+    BatchSubmitted,
+    SlideCharged,
+    SlideFailed,
+    SlidesReopened,
+)
+from slideloom.domain.keys import OnceKey
+from slideloom.errors import Fenced, KeyReused, StoreError, StoreUnusable, UnknownBatch
 from slideloom.stores.base import BatchStore, Encoded, encode_event
 from slideloom.stores.sqlite import SqliteBatchStore
 from tests.support.orders import order
@@ -25,13 +35,19 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await made.close()
 
 
-def submitted(at_s: float = 1.0) -> BatchSubmitted:
-    return BatchSubmitted(at_s=at_s, order=order(2))
+def submitted(at_s: float = 1.0, **changes: Any) -> BatchSubmitted:
+    return BatchSubmitted(at_s=at_s, order=order(2, **changes))
+
+
+async def begin(store: BatchStore, batch_id: str = "b", at_s: float = 1.0) -> int:
+    """A batch in the store; the epoch of its first run."""
+    assert await store.create(batch_id, submitted(at_s)) == batch_id
+    return 1
 
 
 async def test_log_comes_back_in_order_with_numbers_from_one(store: BatchStore) -> None:
-    epoch = await store.lease("b")
-    assert await store.append("b", epoch, [submitted(), BatchStarted(at_s=2)]) == 2
+    epoch = await begin(store)
+    assert await store.append("b", epoch, [BatchStarted(at_s=2)]) == 2
     assert await store.append("b", epoch, [BatchFinished(at_s=3, total_time_s=1)]) == 3
     assert await store.read("b") == [
         submitted(),
@@ -42,31 +58,32 @@ async def test_log_comes_back_in_order_with_numbers_from_one(store: BatchStore) 
 
 
 async def test_event_that_is_encoded_already_is_written_as_it_is(store: BatchStore) -> None:
-    epoch = await store.lease("b")
-    mixed = (encode_event(submitted()), BatchStarted(at_s=2))
-    assert await store.append("b", epoch, mixed) == 2
+    epoch = await begin(store)
+    mixed = (encode_event(BatchStarted(at_s=2)), BatchCancelled(at_s=2))
+    assert await store.append("b", epoch, mixed) == 3
     assert await store.append("b", epoch, [encode_event(BatchFinished(at_s=3, total_time_s=1))])
     assert await store.read("b") == [
         submitted(),
         BatchStarted(at_s=2),
+        BatchCancelled(at_s=2),
         BatchFinished(at_s=3, total_time_s=1),
     ]
     assert await store.find_unfinished() == []
 
 
 async def test_event_that_cannot_be_written_takes_no_brother_with_it(store: BatchStore) -> None:
-    epoch = await store.lease("b")
+    epoch = await begin(store)
     no_text = SlideFailed(at_s=2, place=0, error_code="no_image", error_detail="\ud800")
     with pytest.raises(UnicodeEncodeError):
         encode_event(no_text)
     ends = await asyncio.gather(
-        store.append("b", epoch, [submitted()]),
+        store.append("b", epoch, [BatchStarted(at_s=1)]),
         store.append("b", epoch, [BatchStarted(at_s=2), no_text]),
         store.append("b", epoch, [BatchStarted(at_s=3)]),
         return_exceptions=True,
     )
     assert isinstance(ends[1], UnicodeEncodeError)
-    assert await store.read("b") == [submitted(), BatchStarted(at_s=3)]
+    assert await store.read("b") == [submitted(), BatchStarted(at_s=1), BatchStarted(at_s=3)]
 
 
 def test_event_is_encoded_once() -> None:
@@ -80,8 +97,7 @@ async def test_unknown_batch_has_an_empty_log(store: BatchStore) -> None:
 
 
 async def test_older_epoch_is_fenced(store: BatchStore) -> None:
-    old = await store.lease("b")
-    await store.append("b", old, [submitted()])
+    old = await begin(store)
     new = await store.lease("b")
     with pytest.raises(Fenced):
         await store.append("b", old, [BatchStarted(at_s=2)])
@@ -89,8 +105,7 @@ async def test_older_epoch_is_fenced(store: BatchStore) -> None:
 
 
 async def test_appends_side_by_side_leave_no_gap(store: BatchStore) -> None:
-    epoch = await store.lease("b")
-    await store.append("b", epoch, [submitted()])
+    epoch = await begin(store)
     numbers = await asyncio.gather(
         *(store.append("b", epoch, [BatchStarted(at_s=n)]) for n in range(100))
     )
@@ -99,8 +114,7 @@ async def test_appends_side_by_side_leave_no_gap(store: BatchStore) -> None:
 
 async def test_unfinished_batches_are_found(store: BatchStore) -> None:
     for name in ("done", "open"):
-        epoch = await store.lease(name)
-        await store.append(name, epoch, [submitted()])
+        epoch = await begin(store, name)
         if name == "done":
             await store.append(name, epoch, [BatchFinished(at_s=5, total_time_s=1)])
     assert await store.find_unfinished() == ["open"]
@@ -108,11 +122,10 @@ async def test_unfinished_batches_are_found(store: BatchStore) -> None:
 
 async def test_finished_batches_are_forgotten_after_their_time(store: BatchStore) -> None:
     for name, ended_s in (("old", 5.0), ("new", 50.0), ("open", None)):
-        epoch = await store.lease(name)
-        await store.append(name, epoch, [submitted()])
+        epoch = await begin(store, name)
         if ended_s is not None:
             await store.append(name, epoch, [BatchFinished(at_s=ended_s, total_time_s=1)])
-    assert await store.forget_finished(before_s=10) == 1
+    assert await store.forget_finished(before_s=10, now_s=100) == 1
     assert await store.read("old") == []
     assert await store.read("new")
     assert await store.read("open")
@@ -121,8 +134,7 @@ async def test_finished_batches_are_forgotten_after_their_time(store: BatchStore
 async def test_list_is_newest_first_and_pages_without_gap_or_repeat(tmp_path: Path) -> None:
     store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
     for number in range(7):
-        epoch = await store.lease(f"b{number}")
-        await store.append(f"b{number}", epoch, [submitted(at_s=number // 2)])
+        await begin(store, f"b{number}", number // 2)
     seen: list[str] = []
     cursor = None
     while True:
@@ -140,7 +152,7 @@ async def test_list_is_newest_first_and_pages_without_gap_or_repeat(tmp_path: Pa
 async def test_what_was_answered_is_there_after_opening_again(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite3"
     store = await SqliteBatchStore.open(path)
-    await store.append("b", await store.lease("b"), [submitted()])
+    await begin(store)
     store._lock.release()  # the first is never closed: a crash
     again = await SqliteBatchStore.open(path)
     assert await again.read("b") == [submitted()]
@@ -148,15 +160,62 @@ async def test_what_was_answered_is_there_after_opening_again(tmp_path: Path) ->
     await store.close()
 
 
-async def test_lease_without_an_order_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = tmp_path / "s.sqlite3"
-    store = await SqliteBatchStore.open(path)
-    await store.lease("bare")
+async def test_run_of_an_unknown_batch_is_refused(store: BatchStore) -> None:
+    with pytest.raises(UnknownBatch):
+        await store.lease("nope")
+    for epoch in (1, None):
+        with pytest.raises(Fenced):
+            await store.append("nope", epoch, [BatchStarted(at_s=2)])
+    assert await store.find_unfinished() == []
+
+
+async def test_cost_may_be_written_whoever_runs_the_batch(store: BatchStore) -> None:
+    await begin(store)
+    await store.lease("b")
+    late = SlideCharged(at_s=2, place=0, cost_usd=0.04)
+    assert await store.append("b", None, [late]) == 2
+    assert await store.read("b", after=1) == [late]
+
+
+def once(text: str = "k", digest: str = "d", until_s: float = 100.0) -> OnceKey:
+    return OnceKey(text=text, digest=digest, until_s=until_s)
+
+
+async def test_key_stands_for_the_first_batch_until_its_time_is_over(store: BatchStore) -> None:
+    assert await store.create("first", submitted(1), key=once()) == "first"
+    assert await store.create("second", submitted(99), key=once()) == "first"
+    assert await store.read("second") == []
+    assert await store.create("other", submitted(2), key=once("k2")) == "other"
+    with pytest.raises(KeyReused):
+        await store.create("third", submitted(2), key=once(digest="e"))
+    assert await store.read("third") == []
+    later = once(digest="e", until_s=500)
+    assert await store.create("fourth", submitted(101), key=later) == "fourth"
+
+
+async def test_of_many_orders_with_one_key_at_once_one_is_taken(store: BatchStore) -> None:
+    taken = await asyncio.gather(
+        *(store.create(f"b{n}", submitted(), key=once()) for n in range(50))
+    )
+    assert len(set(taken)) == 1
+    assert len(await store.find_unfinished()) == 1
+
+
+async def test_batch_stays_as_long_as_its_key_lives(store: BatchStore) -> None:
+    await store.create("b", submitted(), key=once())
+    await store.append("b", 1, [BatchFinished(at_s=5, total_time_s=1)])
+    assert await store.forget_finished(before_s=10, now_s=50) == 0
+    assert await store.forget_finished(before_s=10, now_s=100) == 1
+    assert await store.read("b") == []
+
+
+async def test_single_slides_are_in_no_list_but_are_found_and_forgotten(store: BatchStore) -> None:
+    await store.create("s", submitted(is_single=True))
     assert (await store.list_batches(limit=9)).batches == ()
-    await store.close()
-    again = await SqliteBatchStore.open(path)
-    assert await again.find_unfinished() == []
-    await again.close()
+    assert await store.find_unfinished() == ["s"]
+    await store.append("s", 1, [BatchFinished(at_s=5, total_time_s=1)])
+    assert (await store.list_batches(limit=9)).batches == ()
+    assert await store.forget_finished(before_s=10, now_s=50) == 1
 
 
 async def test_command_that_fails_oddly_leaves_the_store_thread_alive(tmp_path: Path) -> None:
@@ -178,7 +237,7 @@ async def test_second_store_on_the_same_folder_is_refused(tmp_path: Path) -> Non
 
 async def test_unreadable_record_is_a_store_error(tmp_path: Path) -> None:
     store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
-    await store.append("b", await store.lease("b"), [submitted()])
+    await begin(store)
     await store._ask(lambda db: db.execute('update event set body = \'{"event": "new"}\''))
     with pytest.raises(StoreError, match="cannot be read"):
         await store.read("b")
@@ -186,12 +245,13 @@ async def test_unreadable_record_is_a_store_error(tmp_path: Path) -> None:
 
 
 async def test_batch_that_runs_again_is_unfinished_again(store: BatchStore) -> None:
-    epoch = await store.lease("b")
-    await store.append("b", epoch, [submitted(), BatchFinished(at_s=2, total_time_s=1)])
+    epoch = await begin(store)
+    failed = SlideFailed(at_s=2, place=1, error_code="no_image")
+    await store.append("b", epoch, [failed, BatchFinished(at_s=2, total_time_s=1)])
     assert await store.find_unfinished() == []
-    await store.append("b", epoch, [BatchStarted(at_s=3)])
+    await store.append("b", epoch, [SlidesReopened(at_s=3, places=(1,))])
     assert await store.find_unfinished() == ["b"]
-    assert await store.forget_finished(before_s=10) == 0
+    assert await store.forget_finished(before_s=10, now_s=100) == 0
 
 
 async def test_closed_store_refuses(tmp_path: Path) -> None:

@@ -32,12 +32,12 @@ async def test_kept_picture_has_its_true_extension_and_nothing_of_the_user_in_it
     folder: Path, kind: str, extension: str
 ) -> None:
     store = await open_store(folder)
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=7)
     data = picture(kind)
     await draft.write(data[:100])
     await draft.write(memoryview(data)[100:])
     await draft.inspect()
-    name = await draft.keep(page_num=7)
+    name = await draft.keep()
     await draft.discard()  # nothing any more
     assert re.fullmatch(rf"slide_007_[0-9a-f]{{32}}\.{extension}", name)
     assert (folder / name).read_bytes() == data
@@ -47,16 +47,16 @@ async def test_kept_picture_has_its_true_extension_and_nothing_of_the_user_in_it
 
 async def test_picture_without_a_page_is_named_without_one(folder: Path) -> None:
     store = await open_store(folder)
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=None)
     await draft.write(picture())
     await draft.inspect()
-    assert re.fullmatch(r"slide_[0-9a-f]{32}\.png", await draft.keep(page_num=None))
+    assert re.fullmatch(r"slide_[0-9a-f]{32}\.png", await draft.keep())
     await store.close()
 
 
 async def test_discarded_draft_leaves_nothing(folder: Path) -> None:
     store = await open_store(folder)
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(b"half a pic")
     with pytest.raises(NotAPicture):
         await draft.inspect()
@@ -76,7 +76,7 @@ async def test_draft_cut_off_while_it_is_opened_leaves_nothing(
         return real(path)
 
     monkeypatch.setattr(store._drafts, "_open_part", slowly)
-    opening = asyncio.create_task(store.open_draft())
+    opening = asyncio.create_task(store.open_draft(page_num=1))
     await asyncio.sleep(0.01)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -87,7 +87,7 @@ async def test_draft_cut_off_while_it_is_opened_leaves_nothing(
 
 async def test_rewound_draft_holds_only_what_came_after(folder: Path) -> None:
     store = await open_store(folder)
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(b"a draft picture that is longer than the final one" * 99)
     await draft.rewind()
     await draft.write(picture())
@@ -120,7 +120,7 @@ async def test_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
 
 async def test_full_device_is_storage_full(folder: Path) -> None:
     store = await open_store(folder)
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
     draft._part.writer._file = full  # type: ignore[attr-defined]
     with pytest.raises(StorageFull, match="space"):
@@ -131,7 +131,7 @@ async def test_full_device_is_storage_full(folder: Path) -> None:
 
 
 async def draft_of(store: FileImageStore, data: bytes) -> drafts.FileDraft:
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(data)
     return draft
 
@@ -146,7 +146,7 @@ async def test_disk_that_fills_up_while_fitting_leaves_the_paid_picture(
         patch.setattr(store._drafts, "_open_part", lambda _: full)
         with pytest.raises(StorageFull, match="space"):
             await draft.fit(Ratio(16, 9), "crop")
-    assert (folder / await draft.keep(page_num=1)).read_bytes() == data
+    assert (folder / await draft.keep()).read_bytes() == data
     assert list(folder.glob(".part-*")) == []
     await store.close()
 

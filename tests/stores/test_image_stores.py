@@ -30,10 +30,10 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def keep(store: ImageStore, data: bytes) -> str:
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(data)
     await draft.inspect()
-    return await draft.keep(page_num=1)
+    return await draft.keep()
 
 
 async def test_kept_picture_can_be_read(store: ImageStore) -> None:
@@ -91,13 +91,13 @@ async def test_what_is_no_picture_is_no_reference(store: ImageStore) -> None:
 async def test_fitted_draft_is_kept_as_it_was_fitted(
     store: ImageStore, mode: FitMode, size: tuple[int, int]
 ) -> None:
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(picture("PNG", (400, 400)))
     facts = await draft.fit(WIDE, mode)
     assert (facts.type, facts.width_px, facts.height_px) == ("png", *size)
-    data = await store.read(await draft.keep(page_num=1))
+    data = await store.read(await draft.keep())
     assert len(data) == facts.size_bytes
-    again = await store.open_draft()
+    again = await store.open_draft(page_num=1)
     await again.write(data)
     assert await again.inspect() == facts
     await again.discard()
@@ -105,14 +105,14 @@ async def test_fitted_draft_is_kept_as_it_was_fitted(
 
 async def test_draft_that_fits_stays_as_it_is(store: ImageStore) -> None:
     data = picture("PNG", (1376, 768))
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(data)
     assert (await draft.fit(WIDE, "crop")).width_px == 1376
-    assert await store.read(await draft.keep(page_num=1)) == data
+    assert await store.read(await draft.keep()) == data
 
 
 async def test_draft_that_is_no_picture_is_not_fitted(store: ImageStore) -> None:
-    draft = await store.open_draft()
+    draft = await store.open_draft(page_num=1)
     await draft.write(picture()[:-20])
     with pytest.raises(NotAPicture):
         await draft.fit(WIDE, "crop")

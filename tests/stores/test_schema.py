@@ -19,6 +19,9 @@ from slideloom.stores.sqlite import SqliteBatchStore
 VERSION_1 = Path(__file__).parents[1] / "data" / "store-v1.sqlite3"
 """Two finished batches of two slides, written by the first version of this service."""
 
+VERSION_2 = VERSION_1.with_name("store-v2.sqlite3")
+"""One finished batch, one in the middle of a paid call, and a result in the cache."""
+
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
@@ -44,11 +47,39 @@ async def test_file_of_version_1_is_migrated_with_everything_in_it(old: Path) ->
         assert isinstance(log[-1], BatchFinished)
         state = fold(name, log)
         assert [slide.status for slide in state.slides] == ["done", "error"]
-        assert state.slides[0].width == 1376
+        assert state.slides[0].versions[0].width == 1376
     assert await store.find_many(["k"], after_s=0) == {}
     await store.close()
     assert ask(old, "pragma user_version") == [(schema.SCHEMA_VERSION,)]
     await (await SqliteBatchStore.open(old)).close()  # and once more, with nothing to do
+
+
+async def test_file_of_version_2_is_migrated_with_everything_in_it(tmp_path: Path) -> None:
+    path = Path(shutil.copy(VERSION_2, tmp_path / "store.sqlite3"))
+    store = await SqliteBatchStore.open(path)
+    assert await store.find_unfinished() == ["batch_b"]
+    ended = fold("batch_a", await store.read("batch_a"))
+    assert (ended.status, ended.slides[0].cost_usd) == ("completed", 0.04)
+    cut_off = fold("batch_b", await store.read("batch_b"))
+    assert cut_off.slides[1].in_flight_bills
+    assert (await store.find_many(["k"], after_s=0))["k"].width == 1376
+    assert [line.batch_id for line in (await store.list_batches(limit=9)).batches] == [
+        "batch_b",
+        "batch_a",
+    ]
+    await store.close()
+    assert ask(path, "pragma user_version") == [(schema.SCHEMA_VERSION,)]
+
+
+async def test_file_whose_pages_are_damaged_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = Path(shutil.copy(VERSION_2, tmp_path / "store.sqlite3"))
+    body = bytearray(path.read_bytes())
+    for page in range(1, len(body) // 4096):
+        body[page * 4096 : page * 4096 + 8] = b"\xff" * 8
+    path.write_bytes(body)
+    with pytest.raises(StoreUnusable, match=r"damaged|cannot be opened"):
+        await SqliteBatchStore.open(path)
+    assert path.read_bytes() == bytes(body)
 
 
 async def test_migrated_file_is_like_a_new_one(old: Path, tmp_path: Path) -> None:

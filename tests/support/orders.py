@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from slideloom.domain.batch import BatchState
 from slideloom.domain.events import BatchOrder
 from slideloom.domain.slide import Slide
 
@@ -41,3 +42,13 @@ def deck(slides: int = 3, **changes: Any) -> dict[str, Any]:
         "style_prompt": "calm blue",
     }
     return body | changes
+
+
+def images(state: BatchState) -> list[str | None]:
+    """The file names of a batch's pictures."""
+    return [None if one.picture is None else one.picture.image for one in state.slides]
+
+
+def are_cached(state: BatchState) -> list[bool]:
+    """Whether each slide's picture was made for another one."""
+    return [slide.picture is not None and slide.picture.cached for slide in state.slides]

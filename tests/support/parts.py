@@ -3,14 +3,16 @@
 import asyncio
 import hashlib
 import io
+import itertools
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Self
 
 import msgspec
 
-from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchFinished, Event
+from slideloom.domain.batch import BatchState, fold
+from slideloom.domain.events import BatchSubmitted, Event
 from slideloom.domain.images import FitMode, PictureFacts, inspect_picture
+from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
 from slideloom.engine.batches import BatchEngine, EngineLimits
@@ -18,13 +20,16 @@ from slideloom.engine.lanes import Lane, Lanes
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.slide import SlideMaker, SlideRules
-from slideloom.errors import Fenced, StorageFull, StoreError
+from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, UnknownBatch
 from slideloom.logs import Log
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
 from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
 from slideloom.stores.pictures import fit_picture, shrink_reference
 from tests.support.pictures import picture
+
+_numbers = itertools.count()
+"""Of pictures, in all stores of the process."""
 
 
 class MemoryBatchStore:
@@ -35,22 +40,47 @@ class MemoryBatchStore:
         self.results: dict[str, CachedResult] = {}
         self.logs: dict[str, list[Event]] = {}
         self.epochs: dict[str, int] = {}
+        self.keys: dict[str, tuple[OnceKey, str]] = {}
         self.fails: Exception | None = None
 
+    async def create(
+        self, batch_id: str, submitted: BatchSubmitted, *, key: OnceKey | None = None
+    ) -> str:
+        encode_event(submitted)
+        await self._touch()
+        if key is not None:
+            taken = self.keys.get(key.text)
+            if taken is not None and taken[0].until_s > submitted.at_s:
+                if taken[0].digest != key.digest:
+                    raise KeyReused(key.text)
+                return taken[1]
+            self.keys[key.text] = key, batch_id
+        self.epochs[batch_id], self.logs[batch_id] = 1, [submitted]
+        return batch_id
+
     async def lease(self, batch_id: str) -> int:
-        self.epochs[batch_id] = self.epochs.get(batch_id, 0) + 1
+        await self._touch()
+        if batch_id not in self.epochs:
+            raise UnknownBatch(batch_id)
+        self.epochs[batch_id] += 1
         return self.epochs[batch_id]
 
-    async def append(self, batch_id: str, epoch: int, events: Sequence[Event | Encoded]) -> int:
+    async def append(
+        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+    ) -> int:
         encoded = [encode_event(event) for event in events]
+        await self._touch()
+        if epoch not in {None, self.epochs.get(batch_id)} or batch_id not in self.epochs:
+            raise Fenced(batch_id, epoch)
+        log = self.logs[batch_id]
+        log.extend(one.event for one in encoded)
+        return len(log)
+
+    async def _touch(self) -> None:
+        """Take a moment, and fail if that is wanted."""
         await asyncio.sleep(0)
         if self.fails is not None:
             raise self.fails
-        if self.epochs.get(batch_id) != epoch:
-            raise Fenced(batch_id, epoch)
-        log = self.logs.setdefault(batch_id, [])
-        log.extend(one.event for one in encoded)
-        return len(log)
 
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
         return self.logs.get(batch_id, [])[after:]
@@ -58,21 +88,26 @@ class MemoryBatchStore:
     async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
         if cursor is not None:
             raise ValueError(cursor)
-        states = [fold(batch_id, log) for batch_id, log in self.logs.items()]
+        states = [state for state in self._states() if not state.order.is_single]
         return Page(batches=tuple(map(to_summary, reversed(states)))[:limit], next_cursor=None)
 
     async def find_unfinished(self) -> list[str]:
-        return [key for key, log in self.logs.items() if not isinstance(log[-1], BatchFinished)]
+        return [state.batch_id for state in self._states() if not state.is_final]
 
-    async def forget_finished(self, *, before_s: float) -> int:
+    async def forget_finished(self, *, before_s: float, now_s: float) -> int:
+        self.keys = {text: kept for text, kept in self.keys.items() if kept[0].until_s > now_s}
+        named = {batch_id for _, batch_id in self.keys.values()}
         old = [
-            key
-            for key, log in self.logs.items()
-            if isinstance(log[-1], BatchFinished) and log[-1].at_s < before_s
+            state.batch_id
+            for state in self._states()
+            if state.is_final and state.latest_at_s < before_s and state.batch_id not in named
         ]
-        for key in old:
-            del self.logs[key]
+        for batch_id in old:
+            del self.logs[batch_id], self.epochs[batch_id]
         return len(old)
+
+    def _states(self) -> list[BatchState]:
+        return [fold(batch_id, log) for batch_id, log in self.logs.items()]
 
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
         await asyncio.sleep(0)
@@ -105,7 +140,8 @@ class MemoryBatchStore:
 class MemoryDraft:
     """A `Draft` in memory."""
 
-    def __init__(self, store: "MemoryImageStore") -> None:
+    def __init__(self, store: "MemoryImageStore", stem: str = "") -> None:
+        self.stem = stem or f"slide_{next(_numbers):032x}"
         self._store = store
         self._buffer = io.BytesIO()
 
@@ -125,10 +161,10 @@ class MemoryDraft:
         self._buffer = io.BytesIO(data)
         return inspect_picture(self._buffer)
 
-    async def keep(self, *, page_num: int | None) -> str:
+    async def keep(self) -> str:
         if self._store.keep_fails is not None:
             raise self._store.keep_fails
-        name = f"slide_{page_num or 0:03d}_{len(self._store.kept):032x}.png"
+        name = f"{self.stem}.png"
         self._store.kept[name] = self._buffer.getvalue()
         return name
 
@@ -151,9 +187,13 @@ class MemoryImageStore:
             message = "0 MB free"
             raise StorageFull(message)
 
-    async def open_draft(self) -> MemoryDraft:
+    async def open_draft(self, *, page_num: int | None) -> MemoryDraft:
         await self.check_space()
-        return MemoryDraft(self)
+        return MemoryDraft(self, f"slide_{page_num or 0:03d}_{next(_numbers):032x}")
+
+    async def find_kept(self, stem: str) -> tuple[str, PictureFacts] | None:
+        data = self.kept.get(f"{stem}.png")
+        return None if data is None else (f"{stem}.png", inspect_picture(io.BytesIO(data)))
 
     async def read(self, name: str) -> bytes:
         if name not in self.kept:

@@ -243,11 +243,11 @@ async def test_config_is_not_valid_while_no_picture_could_be_kept(
 async def test_store_failure_is_503_and_logged_with_its_cause(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         message = "disk gone"
         raise StoreError(message)
 
-    monkeypatch.setattr(service.services.engine._store, "append", fail)
+    monkeypatch.setattr(service.services.engine._store, "create", fail)
     status, body, headers = await service.post("/slide/batch/generate", deck())
     assert (status, body["code"]) == (503, "storage_unavailable")
     assert "Retry-After" in headers

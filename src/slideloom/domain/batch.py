@@ -7,14 +7,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from slideloom.domain.events import (
+    BatchCancelled,
     BatchFinished,
     BatchOrder,
     BatchStarted,
     BatchSubmitted,
     Event,
+    SlideCharged,
     SlideDone,
+    SlideEvent,
     SlideFailed,
+    SlideRestored,
     SlideRetrying,
+    SlidesReopened,
     SlideStarted,
 )
 from slideloom.errors import SlideErrorCode
@@ -23,36 +28,71 @@ BatchPhase = Literal["pending", "running", "completed", "failed"]
 SlidePhase = Literal["pending", "generating", "done", "error"]
 
 
+class Version(Struct, frozen=True, kw_only=True):
+    """One picture that a slide has had."""
+
+    image: str
+    """Its file name."""
+    width: int
+    height: int
+    aspect_ratio_ok: bool
+    provider: str
+    model: str
+    cached: bool
+    final_prompt: str | None
+    revised_prompt: str | None
+    generation_time_s: float
+    made_at_s: float
+
+
 class SlideState(Struct, frozen=True, kw_only=True):
     """How far one slide is."""
 
     status: SlidePhase = "pending"
     attempts: int = 0
-    """Paid-path calls begun."""
+    """Paid-path calls begun, over all runs."""
     possibly_billed: int = 0
     """Attempts without a picture that the provider may charge for."""
-    in_flight_bills: bool = False
-    """An attempt that may cost money has begun and not ended."""
+    in_flight: SlideStarted | None = None
+    """The attempt that has begun and not ended."""
+    cut_offs: int = 0
+    """How often in a row a crash came in the middle of an attempt."""
+    is_anew: bool = False
+    """Whether it is to be made without the cache."""
     started_at_s: float | None = None
-    final_prompt: str | None = None
-    image: str | None = None
-    width: int | None = None
-    height: int | None = None
-    aspect_ratio_ok: bool | None = None
+    """When this run's first attempt began, on the wall clock."""
     generation_time_s: float | None = None
-    ended_at_s: float | None = None
+    """From this run's first attempt to its end."""
+    final_prompt: str | None = None
     provider: str | None = None
     model: str | None = None
-    cached: bool = False
     cost_usd: float | None = None
     """Of all attempts; `None` while nobody has said any."""
     error_code: SlideErrorCode | None = None
     error_detail: str = ""
+    retry_after_s: float | None = None
+    """When asking again may help, where the provider says so."""
+    versions: tuple[Version, ...] = ()
+    """Oldest first."""
+    shown: int | None = None
+    """0-based, the version that counts while the slide is done."""
 
     @property
     def is_final(self) -> bool:
         """Whether nothing more will happen to it in this run."""
         return self.status in {"done", "error"}
+
+    @property
+    def picture(self) -> Version | None:
+        """The picture it has; none unless it is done."""
+        if self.status != "done" or self.shown is None:
+            return None
+        return self.versions[self.shown]
+
+    @property
+    def in_flight_bills(self) -> bool:
+        """Whether an attempt that may cost money has begun and not ended."""
+        return self.in_flight is not None and self.in_flight.bills
 
 
 class BatchState(Struct, frozen=True, kw_only=True):
@@ -65,15 +105,28 @@ class BatchState(Struct, frozen=True, kw_only=True):
     """In request order."""
     seq: int = 1
     """Number of the last event in it."""
+    latest_at_s: float = 0.0
+    """When the last event happened."""
     status: BatchPhase = "pending"
-    started_at_s: float | None = None
+    is_cancelled: bool = False
+    wanted_at_s: float = 0.0
+    """When it was ordered, or reopened after its end."""
+    spent_s: float = 0.0
+    """Seconds that its earlier runs took."""
     total_time_s: float | None = None
-    """Set once the batch has ended."""
+    """Of all its runs; set once the batch has ended."""
 
     @property
     def is_final(self) -> bool:
         """Whether the batch has ended."""
         return self.status in {"completed", "failed"}
+
+    @property
+    def logged_s(self) -> float:
+        """Seconds it has taken by its log alone: what a process that died leaves."""
+        if self.total_time_s is not None:
+            return self.total_time_s
+        return self.spent_s + max(0.0, self.latest_at_s - self.wanted_at_s)
 
     def count(self, *statuses: SlidePhase) -> int:
         """How many slides have one of `statuses`."""
@@ -95,6 +148,8 @@ def fold(batch_id: str, events: Iterable[Event]) -> BatchState:
         batch_id=batch_id,
         order=first.order,
         created_at_s=first.at_s,
+        latest_at_s=first.at_s,
+        wanted_at_s=first.at_s,
         slides=(SlideState(),) * len(first.order.slides),
     )
     for event in log:
@@ -104,83 +159,151 @@ def fold(batch_id: str, events: Iterable[Event]) -> BatchState:
 
 def apply(state: BatchState, event: Event) -> BatchState:
     """The state after one more event."""
-    state = replace(state, seq=state.seq + 1)
+    state = replace(state, seq=state.seq + 1, latest_at_s=event.at_s)
     match event:
         case BatchSubmitted():
             message = f"batch {state.batch_id} was submitted twice"
             raise ValueError(message)
         case BatchStarted():
-            return replace(state, status="running", started_at_s=event.at_s, total_time_s=None)
+            return replace(state, status="running")
+        case BatchCancelled():
+            return state if state.is_final else replace(state, is_cancelled=True)
+        case SlidesReopened():
+            return _reopen(state, event)
         case BatchFinished():
-            status: BatchPhase = "completed" if state.count("done") else "failed"
-            return replace(state, status=status, total_time_s=event.total_time_s)
-        case SlideStarted() | SlideRetrying() | SlideDone() | SlideFailed():
-            changed = _apply_to_slide(state.slides[event.place], event)
-            before, after = state.slides[: event.place], state.slides[event.place + 1 :]
-            slides = (*before, changed, *after)
-            return replace(state, slides=slides)
+            return replace(state, status=_verdict(state), total_time_s=event.total_time_s)
         case _:
-            assert_never(event)
+            slide = _apply_to_slide(state.slides[event.place], event)
+            state = _with_slide(state, event.place, slide)
+            # A picture that is shown again may be the only one of an ended batch.
+            return replace(state, status=_verdict(state)) if state.is_final else state
 
 
-def _apply_to_slide(
-    slide: SlideState, event: SlideStarted | SlideRetrying | SlideDone | SlideFailed
-) -> SlideState:
+def _verdict(state: BatchState) -> BatchPhase:
+    return "completed" if state.count("done") else "failed"
+
+
+def _with_slide(state: BatchState, place: int, slide: SlideState) -> BatchState:
+    return replace(state, slides=(*state.slides[:place], slide, *state.slides[place + 1 :]))
+
+
+def _reopen(state: BatchState, event: SlidesReopened) -> BatchState:
+    """Slides that are under way, or done and not wanted anew, stay as they are."""
+    places = [place for place in event.places if can_reopen(state.slides[place], anew=event.anew)]
+    for place in places:
+        slide = replace(
+            state.slides[place],
+            status="pending",
+            is_anew=event.anew,
+            cut_offs=0,
+            started_at_s=None,
+            generation_time_s=None,
+            error_code=None,
+            error_detail="",
+            retry_after_s=None,
+        )
+        state = _with_slide(state, place, slide)
+    if not places or not state.is_final:
+        return state
+    return replace(
+        state,
+        status="running",
+        is_cancelled=False,
+        wanted_at_s=event.at_s,
+        spent_s=state.total_time_s or 0.0,
+        total_time_s=None,
+    )
+
+
+def can_reopen(slide: SlideState, *, anew: bool) -> bool:
+    """Whether a slide can be made once more: it has ended, and is not done or wanted `anew`."""
+    return slide.is_final and (anew or slide.status != "done")
+
+
+def _apply_to_slide(slide: SlideState, event: SlideEvent) -> SlideState:
     match event:
         case SlideStarted():
-            return replace(
-                slide,
-                status="generating",
-                attempts=slide.attempts + 1,
-                in_flight_bills=event.bills,
-                started_at_s=event.at_s if slide.is_final else slide.started_at_s or event.at_s,
-                error_code=None,
-                error_detail="",
-                final_prompt=event.final_prompt,
-                provider=event.provider,
-                model=event.model,
-            )
+            return _begin(slide, event)
         case SlideRetrying():
-            return replace(
-                slide,
-                in_flight_bills=False,
-                possibly_billed=slide.possibly_billed + event.possibly_billed,
-                cost_usd=_add(slide.cost_usd, event.cost_usd),
-            )
+            is_cut_off = event.error_code == "interrupted"
+            slide = replace(slide, cut_offs=slide.cut_offs + 1 if is_cut_off else 0)
+            return _close_attempt(slide, event)
         case SlideDone():
-            return replace(
-                slide,
-                status="done",
-                in_flight_bills=False,
-                final_prompt=event.final_prompt or slide.final_prompt,
-                image=event.image,
-                width=event.width,
-                height=event.height,
-                aspect_ratio_ok=event.aspect_ratio_ok,
-                generation_time_s=event.generation_time_s,
-                ended_at_s=event.at_s,
-                provider=event.provider,
-                model=event.model,
-                cached=event.cached,
-                cost_usd=_add(slide.cost_usd, event.cost_usd),
-                error_code=None,
-                error_detail="",
-            )
+            return _show(_close_attempt(slide, event), event)
         case SlideFailed():
+            return _fail(_close_attempt(slide, event), event)
+        case SlideRestored():
             return replace(
-                slide,
-                status="error",
-                in_flight_bills=False,
-                possibly_billed=slide.possibly_billed + event.possibly_billed,
-                cost_usd=_add(slide.cost_usd, event.cost_usd),
-                final_prompt=event.final_prompt or slide.final_prompt,
-                generation_time_s=event.generation_time_s,
-                ended_at_s=event.at_s,
-                error_code=event.error_code,
-                error_detail=event.error_detail,
+                slide, status="done", shown=event.version - 1, error_code=None, error_detail=""
             )
+        case SlideCharged():
+            return replace(slide, cost_usd=_add(slide.cost_usd, event.cost_usd))
         case _:
             assert_never(event)
+
+
+def _begin(slide: SlideState, event: SlideStarted) -> SlideState:
+    return replace(
+        slide,
+        status="generating",
+        attempts=slide.attempts + 1,
+        in_flight=event,
+        started_at_s=slide.started_at_s or event.at_s,
+        final_prompt=event.final_prompt,
+        provider=event.provider,
+        model=event.model,
+    )
+
+
+def _close_attempt(slide: SlideState, event: SlideRetrying | SlideDone | SlideFailed) -> SlideState:
+    """What an attempt took counts, whatever came of it."""
+    return replace(
+        slide,
+        in_flight=None,
+        possibly_billed=slide.possibly_billed + event.possibly_billed,
+        cost_usd=_add(slide.cost_usd, event.cost_usd),
+    )
+
+
+def _show(slide: SlideState, event: SlideDone) -> SlideState:
+    """Another version, which is the one that counts now."""
+    final_prompt = event.final_prompt or slide.final_prompt
+    version = Version(
+        image=event.image,
+        width=event.width,
+        height=event.height,
+        aspect_ratio_ok=event.aspect_ratio_ok,
+        provider=event.provider,
+        model=event.model,
+        cached=event.cached,
+        final_prompt=final_prompt,
+        revised_prompt=event.revised_prompt,
+        generation_time_s=event.generation_time_s,
+        made_at_s=event.at_s,
+    )
+    return replace(
+        slide,
+        status="done",
+        cut_offs=0,
+        generation_time_s=event.generation_time_s,
+        final_prompt=final_prompt,
+        provider=event.provider,
+        model=event.model,
+        versions=(*slide.versions, version),
+        shown=len(slide.versions),
+    )
+
+
+def _fail(slide: SlideState, event: SlideFailed) -> SlideState:
+    return replace(
+        slide,
+        status="error",
+        final_prompt=event.final_prompt or slide.final_prompt,
+        generation_time_s=event.generation_time_s,
+        error_code=event.error_code,
+        error_detail=event.error_detail,
+        retry_after_s=event.retry_after_s,
+    )
 
 
 def _add(spent_usd: float | None, cost_usd: float | None) -> float | None:

@@ -38,6 +38,10 @@ class BatchOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The slide that is made first, and whose style the others are to have."""
     reference_file: str | None = None
     """Instead: a picture that was sent along, by the name it is kept under."""
+    is_single: bool = False
+    """One slide that somebody waits for: in no list, and ended by a restart."""
+    names_pages: bool = True
+    """Whether page numbers stand in the pictures' names."""
 
 
 class BatchSubmitted(_Event, frozen=True, tag="batch.submitted"):
@@ -50,17 +54,31 @@ class BatchStarted(_Event, frozen=True, tag="batch.started"):
     """A run of the batch began."""
 
 
+class BatchCancelled(_Event, frozen=True, tag="batch.cancelled"):
+    """Somebody wants no more of it: no attempt begins any more, those under way are given up."""
+
+
+class SlidesReopened(_Event, frozen=True, tag="slides.reopened"):
+    """Somebody wants slides that had ended once more; the batch runs again."""
+
+    places: tuple[int, ...]
+    anew: bool = False
+    """Also those that are done, and none from the cache: as new versions."""
+
+
 class SlideStarted(_Event, frozen=True, tag="slide.started"):
     """An attempt is about to be made; without an end it may have been billed."""
 
     place: int
     attempt: int
-    """1-based, within the run."""
+    """1-based, over all runs."""
     provider: str
     model: str
     bills: bool
     """Whether the call may cost money."""
     final_prompt: str
+    image_stem: str = ""
+    """What its picture will be called, the ending apart: a crash may leave it unrecorded."""
 
 
 class SlideRetrying(_Event, frozen=True, tag="slide.retrying"):
@@ -93,6 +111,8 @@ class SlideDone(_Event, frozen=True, tag="slide.done"):
     cached: bool = False
     final_prompt: str | None = None
     """Only where no attempt was begun: it stands with the attempt."""
+    possibly_billed: bool = False
+    """Whether a crash hid what its call cost."""
     cost_usd: float | None = None
     """Of the last attempt."""
     http_status: int | None = None
@@ -118,18 +138,28 @@ class SlideFailed(_Event, frozen=True, tag="slide.failed"):
     retry_after_s: float | None = None
 
 
+class SlideRestored(_Event, frozen=True, tag="slide.restored"):
+    """An earlier picture of the slide is shown again."""
+
+    place: int
+    version: int
+    """1-based."""
+
+
+class SlideCharged(_Event, frozen=True, tag="slide.charged"):
+    """A call that had been given up was answered all the same: only its cost counts."""
+
+    place: int
+    cost_usd: float
+
+
 class BatchFinished(_Event, frozen=True, tag="batch.finished"):
     """Every slide has ended."""
 
     total_time_s: float
+    """Of all its runs."""
 
 
-Event = (
-    BatchSubmitted
-    | BatchStarted
-    | SlideStarted
-    | SlideRetrying
-    | SlideDone
-    | SlideFailed
-    | BatchFinished
-)
+SlideEvent = SlideStarted | SlideRetrying | SlideDone | SlideFailed | SlideRestored | SlideCharged
+"""What concerns one slide, at its `place`."""
+Event = BatchSubmitted | BatchStarted | BatchCancelled | SlidesReopened | SlideEvent | BatchFinished

@@ -3,6 +3,8 @@
 import hashlib
 import unicodedata
 
+from msgspec import Struct
+
 from slideloom.domain.ratio import Ratio
 
 _RULES = "slideloom-result-1"
@@ -40,3 +42,19 @@ def _with_length(part: str | None) -> bytes:
         return b"-;"
     body = part.encode("utf-8", "surrogatepass")
     return b"%d:%b;" % (len(body), body)
+
+
+class OnceKey(Struct, frozen=True, kw_only=True):
+    """A client's own name for a request, which is carried out once."""
+
+    text: str
+    """1 to 255 visible ASCII characters."""
+    digest: str
+    """Of what was asked: the key stands for that alone."""
+    until_s: float
+    """How long it stands for it, on the wall clock."""
+
+
+def to_digest(*parts: bytes) -> str:
+    """What tells one request from another."""
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -174,6 +174,8 @@ def to_single(
         model=request.model or None,
         cache=cache,
         max_cost_usd=cost_limit_usd,
+        is_single=True,
+        names_pages=request.page_num is not None,
     )
 
 

@@ -40,12 +40,13 @@ class SlideResult(Struct, frozen=True, kw_only=True):
     """Seconds from the first attempt's start to the end."""
     error_code: SlideErrorCode | None
     attempts: int
-    """Calls begun at the provider."""
+    """Calls begun at the provider, those of earlier versions included."""
     provider: str | None
     model: str | None
     """The model that served."""
     cached: bool
     cost_usd: float | None
+    """Of all attempts."""
     width: int | None
     """Pixels."""
     height: int | None
@@ -70,6 +71,11 @@ class BatchAnswer(Struct, frozen=True, kw_only=True):
     session_id: str
     max_workers: int
     """Slides under way at once, after the server's limit."""
+    cost_usd: float | None
+    """`null` when no provider said a cost."""
+    possibly_billed: int
+    """Calls without a picture that the provider may charge for."""
+    cancelled: bool
 
 
 class BatchStatus(Struct, frozen=True, kw_only=True):
@@ -121,40 +127,44 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
 
 def to_result(order: Slide, slide: SlideState, language: Language) -> SlideResult:
     """One slide, as users see it."""
-    url = None if slide.image is None else ASSETS_PATH + slide.image
-    failed = slide.error_code is not None
+    picture = slide.picture
+    made = slide if picture is None else picture
     return SlideResult(
         slide_id=order.id,
         page_num=order.page_num,
         title=order.title,
-        image_url=url,
-        final_prompt=slide.final_prompt,
+        image_url=None if picture is None else ASSETS_PATH + picture.image,
+        final_prompt=made.final_prompt,
         status=slide.status,
-        error_message=slide_error_message(
-            slide.error_code,
-            slide.error_detail,
-            language,
-            possibly_billed=slide.possibly_billed > 0,
-        )
-        if slide.error_code is not None
-        else None,
-        generation_time=_rounded(slide.generation_time_s),
+        error_message=_error_message(slide, language),
+        generation_time=_rounded(made.generation_time_s),
         error_code=slide.error_code,
         attempts=slide.attempts,
-        provider=slide.provider,
-        model=slide.model,
-        cached=slide.cached,
+        provider=made.provider,
+        model=made.model,
+        cached=picture is not None and picture.cached,
         cost_usd=slide.cost_usd,
-        width=slide.width,
-        height=slide.height,
-        aspect_ratio_ok=slide.aspect_ratio_ok,
-        versions=()
-        if url is None or slide.ended_at_s is None
-        else (
+        width=None if picture is None else picture.width,
+        height=None if picture is None else picture.height,
+        aspect_ratio_ok=None if picture is None else picture.aspect_ratio_ok,
+        versions=tuple(
             SlideVersion(
-                n=1, image_url=url, created_at=to_iso(slide.ended_at_s), current=not failed
-            ),
+                n=n,
+                image_url=ASSETS_PATH + version.image,
+                created_at=to_iso(version.made_at_s),
+                current=version is picture,
+            )
+            for n, version in enumerate(slide.versions, 1)
         ),
+    )
+
+
+def _error_message(slide: SlideState, language: Language) -> str | None:
+    if slide.error_code is None:
+        return None
+    billed = slide.possibly_billed > 0
+    return slide_error_message(
+        slide.error_code, slide.error_detail, language, possibly_billed=billed
     )
 
 
@@ -175,6 +185,9 @@ def to_answer(state: BatchState, *, elapsed_s: float, language: Language) -> Bat
         status=state.status,
         session_id=state.order.session_id,
         max_workers=state.order.max_workers,
+        cost_usd=cost_usd(state),
+        possibly_billed=possibly_billed(state),
+        cancelled=state.is_cancelled,
     )
 
 
@@ -199,7 +212,7 @@ def to_status(
         total_time=_total_time(state, elapsed_s),
         cost_usd=cost_usd(state),
         possibly_billed=possibly_billed(state),
-        cancelled=False,
+        cancelled=state.is_cancelled,
         max_workers=state.order.max_workers,
         aspect_ratio=state.order.aspect_ratio,
     )
@@ -219,7 +232,7 @@ def to_summary(state: BatchState) -> BatchSummary:
         created_at=to_iso(state.created_at_s),
         total_time=_rounded(state.total_time_s),
         cost_usd=cost_usd(state),
-        cancelled=False,
+        cancelled=state.is_cancelled,
     )
 
 
@@ -240,9 +253,10 @@ def estimate_remaining_s(state: BatchState, *, now_s: float) -> float | None:
     The slides that remain are dealt to the workers as the run will deal them:
     those under way first, then each waiting one to whoever is free next.
     """
-    made = [s for s in state.slides if s.is_final and not s.cached]
-    times = [s.generation_time_s for s in made if s.status == "done" and s.generation_time_s]
-    times = times or [s.generation_time_s for s in made if s.generation_time_s]
+    pictures = [slide.picture for slide in state.slides]
+    times = [one.generation_time_s for one in pictures if one is not None and not one.cached]
+    times = times or [s.generation_time_s or 0.0 for s in state.slides if s.status == "error"]
+    times = [seconds for seconds in times if seconds]
     waiting = state.count("pending")
     running = [s for s in state.slides if s.status == "generating"]
     if state.is_final or not times or not (waiting or running):

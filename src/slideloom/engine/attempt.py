@@ -23,7 +23,7 @@ class AttemptLog(Struct, kw_only=True, omit_defaults=True):
     """One attempt, for the slide's log file."""
 
     attempt: int
-    """1-based, within the run."""
+    """1-based, over all runs."""
     provider: str
     model: str
     started_at: str
@@ -75,6 +75,8 @@ class SlideJob(Struct, kw_only=True):
     """The batch's money."""
     uses_cache: bool
     """Whether a picture made for a like request will do."""
+    attempts_before: int = 0
+    """Those of earlier runs."""
     record: Callable[[SlideStarted | SlideRetrying], Awaitable[None]]
     """Writes an event down; the call is made only after it returns."""
     made: CachedResult | None = None
@@ -114,12 +116,14 @@ class SlideJob(Struct, kw_only=True):
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.error_code is None else None
 
-    def begin_attempt(self, *, provider: str, model: str, bills: bool) -> SlideStarted:
+    def begin_attempt(
+        self, *, provider: str, model: str, bills: bool, image_stem: str
+    ) -> SlideStarted:
         """Open another attempt; what is to be written down before its call."""
         now_s = wall_s()
         self._began_s = monotonic_s() if self._began_s is None else self._began_s
         self.asked_model = model
-        number = len(self.attempts) + 1
+        number = self.attempts_before + len(self.attempts) + 1
         self.attempts.append(
             AttemptLog(attempt=number, provider=provider, model=model, started_at=to_iso(now_s))
         )
@@ -131,6 +135,7 @@ class SlideJob(Struct, kw_only=True):
             model=model,
             bills=bills,
             final_prompt=self.order.prompt,
+            image_stem=image_stem,
         )
 
     def to_retrying(self, error: ProviderError, *, delay_s: float) -> SlideRetrying:
@@ -138,7 +143,7 @@ class SlideJob(Struct, kw_only=True):
         return SlideRetrying(
             at_s=wall_s(),
             place=self.place,
-            attempt=len(self.attempts),
+            attempt=self.attempts[-1].attempt,
             error_code=error.code,
             error_detail=error.detail,
             delay_s=round(delay_s, 3),

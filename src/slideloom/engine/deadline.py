@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from slideloom.clock import monotonic_s
-from slideloom.errors import SlideErrorCode
+from slideloom.errors import SlideErrorCode, Stopping
 
 
 class TimeUp(Exception):
@@ -17,39 +17,53 @@ class TimeUp(Exception):
 
 
 class Deadline:
-    """A moment on the monotonic clock that may be moved to now, for a reason."""
+    """A moment on the monotonic clock that may be moved to now, for a reason.
+
+    The reason is the code that slides end in; or none, when they are left for another
+    run to go on with: then what waits or calls ends in `Stopping` instead of `TimeUp`.
+    """
 
     def __init__(self) -> None:
         self._at_s: float | None = None
-        self._code: SlideErrorCode = "batch_timeout"
+        self._code: SlideErrorCode | None = "batch_timeout"
         self._is_closed = False
         self._waiting: set[asyncio.Timeout] = set()
         self._calling: set[asyncio.Timeout] = set()
 
     def start(self, timeout_s: float) -> None:
-        """Begin the budget."""
+        """Begin the budget, or begin it anew for what has not begun."""
         self._at_s = monotonic_s() + timeout_s
 
     def left_s(self) -> float:
         """Seconds left; endless before the start."""
         return float("inf") if self._at_s is None else self._at_s - monotonic_s()
 
-    def close(self, code: SlideErrorCode) -> None:
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing new is begun."""
+        return self._is_closed
+
+    @property
+    def is_left(self) -> bool:
+        """Whether what has not ended is left to another run."""
+        return self._code is None
+
+    def close(self, code: SlideErrorCode | None) -> None:
         """From now on nothing new is begun; calls under way go on."""
         if not self._is_closed:
             self._is_closed, self._code = True, code
         _expire(self._waiting)
 
-    def cut(self, code: SlideErrorCode) -> None:
+    def cut(self, code: SlideErrorCode | None) -> None:
         """End also the calls under way."""
         self.close(code)
         self._at_s = monotonic_s()
         _expire(self._calling)
 
     def check(self) -> None:
-        """Raise `TimeUp` when nothing new may be begun."""
+        """Raise `TimeUp` or `Stopping` when nothing new may be begun."""
         if self._is_closed or self.left_s() <= 0:
-            raise TimeUp(self._code)
+            raise self._to_error()
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
@@ -78,7 +92,10 @@ class Deadline:
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            raise TimeUp(self._code) from error
+            raise self._to_error() from error
+
+    def _to_error(self) -> Exception:
+        return Stopping() if self._code is None else TimeUp(self._code)
 
 
 def _expire(timeouts: set[asyncio.Timeout]) -> None:

@@ -5,16 +5,25 @@ from typing import Any
 
 from slideloom.clock import to_iso
 from slideloom.domain.batch import BatchState, SlideState
-from slideloom.domain.events import Event, SlideDone, SlideFailed, SlideRetrying, SlideStarted
+from slideloom.domain.events import (
+    Event,
+    SlideDone,
+    SlideFailed,
+    SlideRetrying,
+    SlidesReopened,
+    SlideStarted,
+)
 from slideloom.domain.slide import Slide
 from slideloom.domain.status import cost_usd, possibly_billed
 from slideloom.engine.attempt import AttemptLog
 from slideloom.logs import Log
 
 
-def log_batch_start(log: Log, state: BatchState) -> None:
-    """The order was taken."""
+def log_batch_start(log: Log, state: BatchState, *, places: Sequence[int] = ()) -> None:
+    """The order was taken; or the slides at `places` are made once more."""
     order = state.order
+    if order.is_single:
+        return
     log.info(
         "batch_generate_start",
         batch_id=state.batch_id,
@@ -28,22 +37,22 @@ def log_batch_start(log: Log, state: BatchState) -> None:
             "session_id": order.session_id,
             "created_at": to_iso(state.created_at_s),
             "request": order,
+            "made_again": [order.slides[place].id for place in places],
         },
     )
 
 
-def log_slide_end(  # noqa: PLR0913 - one log line's facts, all named
+def log_slide_end(
     log: Log,
+    state: BatchState,
     *,
-    session_id: str,
-    batch_id: str | None,
-    slide: Slide,
-    action: str,
+    place: int,
     end: SlideDone | SlideFailed,
     prompt: str | None,
     attempts: Sequence[AttemptLog],
 ) -> None:
-    """A slide has ended."""
+    """A slide of the batch has ended."""
+    order, slide = state.order, state.order.slides[place]
     facts = _done_details(end) if isinstance(end, SlideDone) else _failed_details(end)
     details = {
         "slide_id": slide.id,
@@ -55,13 +64,13 @@ def log_slide_end(  # noqa: PLR0913 - one log line's facts, all named
     write = log.info if isinstance(end, SlideDone) else log.warning
     write(
         "slide_completed" if isinstance(end, SlideDone) else "slide_failed",
-        batch_id=batch_id,
-        session_id=session_id,
+        batch_id=state.batch_id,
+        session_id=order.session_id,
         details=details,
-        action=action,
+        action="slide_generate" if order.is_single else f"slide_{place + 1:03d}",
         document={
-            "batch_id": batch_id,
-            "session_id": session_id,
+            "batch_id": state.batch_id,
+            "session_id": order.session_id,
             "status": "done" if isinstance(end, SlideDone) else "error",
             "slide": slide,
             "final_prompt": prompt,
@@ -76,13 +85,11 @@ def log_cut_off(
 ) -> None:
     """The slides that `ends` ended; their attempts are told from the batch's `events`."""
     for end in ends:
-        if isinstance(end, SlideFailed):
+        if isinstance(end, SlideDone | SlideFailed):
             log_slide_end(
                 log,
-                session_id=state.order.session_id,
-                batch_id=state.batch_id,
-                slide=state.order.slides[end.place],
-                action=f"slide_{end.place + 1:03d}",
+                state,
+                place=end.place,
                 end=end,
                 prompt=state.slides[end.place].final_prompt,
                 attempts=_rebuild_attempts(events, end),
@@ -91,6 +98,8 @@ def log_cut_off(
 
 def log_batch_end(log: Log, state: BatchState) -> None:
     """Every slide has ended."""
+    if state.order.is_single:
+        return
     summary = {
         "total_slides": len(state.slides),
         "successful": state.count("done"),
@@ -119,26 +128,34 @@ def log_batch_end(log: Log, state: BatchState) -> None:
     )
 
 
-def _rebuild_attempts(events: Sequence[Event], end: SlideFailed) -> list[AttemptLog]:
-    """What a batch's log still knows of a slide's attempts; the last one was cut off."""
+def _rebuild_attempts(events: Sequence[Event], end: SlideDone | SlideFailed) -> list[AttemptLog]:
+    """What a batch's log still knows of a slide's attempts in this run; the last was cut off."""
     attempts: list[AttemptLog] = []
     for event in events:
-        if isinstance(event, SlideStarted) and event.place == end.place:
-            attempts.append(
-                AttemptLog(
-                    attempt=event.attempt,
-                    provider=event.provider,
-                    model=event.model,
-                    started_at=to_iso(event.at_s),
+        match event:
+            case SlidesReopened():
+                if end.place in event.places:
+                    attempts = []
+            case SlideStarted() if event.place == end.place:
+                attempts.append(
+                    AttemptLog(
+                        attempt=event.attempt,
+                        provider=event.provider,
+                        model=event.model,
+                        started_at=to_iso(event.at_s),
+                    )
                 )
-            )
-        elif isinstance(event, SlideRetrying) and event.place == end.place:
-            attempts[-1].error_code = event.error_code
-            attempts[-1].error_detail = event.error_detail
-            attempts[-1].http_status = event.http_status
-            attempts[-1].possibly_billed = event.possibly_billed
+            case SlideRetrying() if event.place == end.place:
+                attempts[-1].error_code = event.error_code
+                attempts[-1].error_detail = event.error_detail
+                attempts[-1].http_status = event.http_status
+                attempts[-1].possibly_billed = event.possibly_billed
+            case _:
+                pass
+    if isinstance(end, SlideFailed) and end.possibly_billed:
+        attempts[-1].error_code = end.error_code
     if end.possibly_billed:
-        attempts[-1].error_code, attempts[-1].possibly_billed = end.error_code, True
+        attempts[-1].possibly_billed = True
     return attempts
 
 
@@ -147,7 +164,7 @@ def _outline(order: Slide, slide: SlideState) -> dict[str, Any]:
         "slide_id": order.id,
         "page_num": order.page_num,
         "status": slide.status,
-        "image": slide.image,
+        "image": slide.picture and slide.picture.image,
         "error_code": slide.error_code,
         "generation_time": slide.generation_time_s,
     }

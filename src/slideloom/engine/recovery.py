@@ -1,8 +1,87 @@
-"""What becomes of work that was cut off."""
+"""What becomes of work that was cut off: what the log says against what is there."""
 
-from slideloom.domain.batch import BatchState
-from slideloom.domain.events import BatchFinished, Event, SlideFailed
+from collections.abc import Mapping
+from typing import Literal
+
+from slideloom.clock import wall_s
+from slideloom.domain.batch import BatchState, SlideState
+from slideloom.domain.events import BatchFinished, Event, SlideDone, SlideFailed, SlideRetrying
+from slideloom.domain.ratio import parse_ratio
 from slideloom.errors import SlideErrorCode
+from slideloom.stores.base import ImageStore
+
+InFlightPolicy = Literal["fail", "retry"]
+"""What becomes of a slide whose paid attempt was under way. Source: contract section 5."""
+_MOST_CUT_OFFS = 3
+"""Crashes in a row in the middle of one slide: it may well be what crashes us."""
+
+
+def plan_resume(
+    state: BatchState, *, found: Mapping[int, SlideDone], policy: InFlightPolicy, at_s: float
+) -> list[Event]:
+    """What is to be written before an unfinished batch goes on.
+
+    `found` are the pictures that a crash left unrecorded, by place. A batch that nobody
+    wants any more is ended instead: a cancelled one, or a single slide, whose caller is gone.
+    """
+    if state.is_cancelled:
+        return end_unfinished(state, code="cancelled", at_s=at_s, total_time_s=state.logged_s)
+    if state.order.is_single:
+        return end_unfinished(state, code="interrupted", at_s=at_s, total_time_s=state.logged_s)
+    return [
+        found.get(place) or _close_attempt(place, slide, policy=policy, at_s=at_s)
+        for place, slide in enumerate(state.slides)
+        if slide.in_flight is not None
+    ]
+
+
+def _close_attempt(
+    place: int, slide: SlideState, *, policy: InFlightPolicy, at_s: float
+) -> SlideFailed | SlideRetrying:
+    """A paid attempt is made again only where the operator wants that, a free one always."""
+    bills = slide.in_flight_bills
+    if slide.cut_offs + 1 >= _MOST_CUT_OFFS or (bills and policy == "fail"):
+        return SlideFailed(at_s=at_s, place=place, error_code="interrupted", possibly_billed=bills)
+    return SlideRetrying(
+        at_s=at_s,
+        place=place,
+        attempt=slide.attempts,
+        error_code="interrupted",
+        error_detail="",
+        delay_s=0.0,
+        possibly_billed=bills,
+    )
+
+
+async def find_left_behind(state: BatchState, images: ImageStore) -> dict[int, SlideDone]:
+    """The pictures of attempts in flight that were kept, but not written down, by place.
+
+    What they cost is not known any more.
+
+    Raises:
+        StoreError: the pictures cannot be looked at.
+    """
+    found: dict[int, SlideDone] = {}
+    ratio = parse_ratio(state.order.aspect_ratio)
+    for place, slide in enumerate(state.slides):
+        attempt = slide.in_flight
+        kept = attempt and attempt.image_stem and await images.find_kept(attempt.image_stem)
+        if not attempt or not kept:
+            continue
+        image, facts = kept
+        found[place] = SlideDone(
+            at_s=wall_s(),
+            place=place,
+            image=image,
+            width=facts.width_px,
+            height=facts.height_px,
+            aspect_ratio_ok=ratio.fits(width_px=facts.width_px, height_px=facts.height_px),
+            generation_time_s=max(0.0, round(state.latest_at_s - attempt.at_s, 3)),
+            provider=attempt.provider,
+            model=attempt.model,
+            possibly_billed=attempt.bills,
+        )
+    return found
 
 
 def end_unfinished(
@@ -19,4 +98,4 @@ def end_unfinished(
         for place, slide in enumerate(state.slides)
         if not slide.is_final
     ]
-    return [*ends, BatchFinished(at_s=at_s, total_time_s=total_time_s)]
+    return [*ends, BatchFinished(at_s=at_s, total_time_s=round(total_time_s, 3))]

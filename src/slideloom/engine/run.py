@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from itertools import chain, repeat
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s, wall_s
@@ -21,158 +21,173 @@ from slideloom.domain.prompt import build_prompt, prompt_language
 from slideloom.domain.ratio import parse_ratio
 from slideloom.domain.status import cost_usd
 from slideloom.engine.attempt import SlideJob
+from slideloom.engine.budget import Budget
 from slideloom.engine.deadline import Deadline
 from slideloom.engine.journal import log_slide_end
+from slideloom.engine.recorder import Recorder
+from slideloom.engine.reference import find_reference
 from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import Fenced, StoreError
+from slideloom.errors import Fenced, Stopping
 from slideloom.logs import Log
-from slideloom.providers.base import DrawOrder
-from slideloom.stores.base import BatchStore, Encoded, encode_event
-
-_WRITE_PAUSES_S = (0.5, 1.0, 2.0, 5.0)
-"""Between tries to write while the store fails; the last one for as long as it takes."""
+from slideloom.providers.base import DrawOrder, Reference
 
 
 class BatchRun:
-    """One run's right to write to one batch: what it records is written, then announced.
+    """One batch while it is made here."""
 
-    Events are written in the order they were recorded; those that come while a
-    write is under way go together into the next. A store that fails is asked
-    again until it is back: meanwhile nothing is announced, and nothing new paid.
-    """
+    def __init__(self, recorder: Recorder, *, slots: asyncio.Semaphore, party: str) -> None:
+        """Take whose batch it is.
 
-    def __init__(self, *, store: BatchStore, timeline: Timeline, epoch: int, log: Log) -> None:
-        self._store = store
-        self._epoch = epoch
-        self._log = log
-        self._waiting: list[tuple[Sequence[Encoded], asyncio.Future[None]]] = []
-        self._writer: asyncio.Task[None] | None = None
-        self.timeline = timeline
-        self.batch_id = timeline.state.batch_id
+        Args:
+            recorder: writes what happens.
+            slots: bounds the slides under way.
+            party: whose turn it is in the queue before the lanes.
+        """
+        self.recorder = recorder
+        self.slots = slots
+        self.party = party
         self.deadline = Deadline()
+        self.has_begun = False
+        self.is_over = asyncio.Event()
+        """Set once the batch is not made here any more."""
+        self.made_s: list[float] = []
+        """How long its pictures took."""
+        self._changed = asyncio.Event()
+
+    @property
+    def batch_id(self) -> str:
+        """Its id."""
+        return self.recorder.batch_id
+
+    @property
+    def timeline(self) -> Timeline:
+        """What it announces."""
+        return self.recorder.timeline
 
     @property
     def state(self) -> BatchState:
         """The batch as announced."""
-        return self.timeline.state
+        return self.recorder.timeline.state
 
     async def record(self, *events: Event) -> None:
-        """Write `events`, then announce them; also when the caller is cancelled meanwhile.
+        """Write `events` and announce them; see `Recorder.record`."""
+        await self.recorder.record(*events)
 
-        Raises:
-            StoreError: this run has been fenced off.
-            UnicodeEncodeError: one of them holds what is no text; none is written.
-        """
-        encoded = [encode_event(event) for event in events]
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((encoded, written))
-        if self._writer is None or self._writer.done():
-            name = f"writer {self.batch_id}"
-            self._writer = asyncio.create_task(self._write_waiting(), name=name)
-        await written
+    def notice(self) -> None:
+        """Have the run look again what there is to be made."""
+        self._changed.set()
 
-    async def close(self) -> None:
-        """Give up what could not be written."""
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+    async def wait_noticed(self) -> None:
+        """Wait until `notice` was called since this returned last."""
+        await self._changed.wait()
+        self._changed.clear()
 
-    async def _write_waiting(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            events = [event for recorded, _ in group for event in recorded]
-            fault = await self._write(events)
-            for _, written in group:
-                if written.done():
-                    continue  # whoever waited was cancelled; the write stands
-                if fault is None:
-                    written.set_result(None)
-                else:
-                    written.set_exception(fault)
+    def list_open(self) -> list[int]:
+        """The places of the slides that have not ended."""
+        return [place for place, slide in enumerate(self.state.slides) if not slide.is_final]
 
-    async def _write(self, events: Sequence[Encoded]) -> Exception | None:
-        for pause_s in chain(_WRITE_PAUSES_S, repeat(_WRITE_PAUSES_S[-1])):
-            try:
-                await self._store.append(self.batch_id, self._epoch, events)
-            except Fenced as fence:
-                return fence
-            except StoreError as error:
-                self._log.error("store_failed", batch_id=self.batch_id, exc_info=error)
-                await asyncio.sleep(pause_s)
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-                return error
-            else:
-                break
-        self.timeline.announce([one.event for one in events])
-        return None
+    def list_wanted(self) -> list[int]:
+        """The places of the slides that are to be made; none once they are left to others."""
+        return [] if self.deadline.is_left else self.list_open()
 
 
 async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: Log) -> None:
     """Make every slide that has not ended, then end the batch.
 
     A slide's failure is a value; anything unforeseen outside a slide ends the
-    run, loudly.
+    run, loudly. What cannot be ended here, as the service stops or another run has
+    taken the batch, is left as its log says.
     """
     run.deadline.start(timeout_s)
+    if run.deadline.is_left:
+        return
     await run.record(BatchStarted(at_s=wall_s()))
-    jobs = _list_jobs(run, maker)
-    lead = run.state.order.reference_place
-    first = [job for job in jobs if job.place == lead]
-    await _run_all(run, maker, first, log=log)
-    made = None if lead is None else run.state.slides[lead].image
-    reference = await maker.find_reference(run.state.order, made, log=log)
-    rest = [job for job in jobs if job.place != lead]
-    is_led = lead is not None or run.state.order.reference_file is not None
-    if is_led and reference is None:
-        await _end_without_reference(run, rest, log=log)
-    else:
-        for job in rest:
-            job.order = replace(job.order, reference=reference)
-        await _run_all(run, maker, rest, log=log)
-    await run.record(BatchFinished(at_s=wall_s(), total_time_s=round(run.timeline.elapsed_s, 3)))
+    while not run.state.is_final:
+        await _make_wanted(run, maker, log=log)
+        await run.recorder.settle()  # a slide reopened just now is in no state yet
+        if run.list_open():
+            if run.deadline.is_left:
+                return
+            continue
+        total_time_s = round(run.timeline.elapsed_s, 3)
+        await run.record(BatchFinished(at_s=wall_s(), total_time_s=total_time_s))
+        await run.recorder.settle()
 
 
-def _list_jobs(run: BatchRun, maker: SlideMaker) -> list[SlideJob]:
-    """The slides that have not ended."""
-    order, taken_at_s = run.state.order, monotonic_s()
-    slots = asyncio.Semaphore(order.max_workers)
-    budget = maker.open_budget(order, spent_usd=cost_usd(run.state))
-    return [
-        SlideJob(
-            order=draw_order,
-            place=place,
-            page_num=draw_order.slide.page_num,
-            taken_at_s=taken_at_s,
-            deadline=run.deadline,
-            slots=slots,
-            party=run.batch_id,
-            budget=budget,
-            uses_cache=order.cache,
-            record=run.record,
-        )
-        for place, draw_order in enumerate(to_draw_orders(order))
-        if not run.state.slides[place].is_final
-    ]
+class _Round(Struct, kw_only=True):
+    """What the slides of one run share."""
+
+    run: BatchRun
+    maker: SlideMaker
+    log: Log
+    orders: Sequence[DrawOrder]
+    """One a slide."""
+    budget: Budget
+    reference: Reference | None = None
+    """The picture whose style they are to have, once it is there."""
+    under_way: set[int] = field(default_factory=set)
+    """Places."""
 
 
-async def _run_all(run: BatchRun, maker: SlideMaker, jobs: Sequence[SlideJob], *, log: Log) -> None:
+async def _make_wanted(run: BatchRun, maker: SlideMaker, *, log: Log) -> None:
+    """Make the slides that wait, and those that are reopened meanwhile."""
+    order = run.state.order
+    limit_usd = order.max_cost_usd if maker.lanes.first.bills else None
+    budget = Budget(limit_usd, spent_usd=cost_usd(run.state) or 0.0)
+    shared = _Round(run=run, maker=maker, log=log, orders=to_draw_orders(order), budget=budget)
+    made, lead = None, order.reference_place
+    if lead is not None:
+        if lead in run.list_wanted():
+            await _make_slide(shared, lead)
+        picture = run.state.slides[lead].picture
+        made = None if picture is None else picture.image
+    shared.reference = await find_reference(maker.images, order, made, log=log)
     async with asyncio.TaskGroup() as group:
-        for job in jobs:
-            name = f"slide {run.batch_id} {job.place + 1}"
-            group.create_task(_run_slide(run, maker, job, log=log), name=name)
+        while places := shared.under_way.union(run.list_wanted()):
+            for place in sorted(places - shared.under_way):
+                shared.under_way.add(place)
+                name = f"slide {run.batch_id} {place + 1}"
+                group.create_task(_make_slide(shared, place), name=name)
+            await run.wait_noticed()
 
 
-async def _end_without_reference(run: BatchRun, jobs: Sequence[SlideJob], *, log: Log) -> None:
-    """Nothing is paid for pictures that could not match: their reference is not to be had."""
-    place = run.state.order.reference_place
-    code = None if place is None else run.state.slides[place].error_code
-    for job in jobs:
-        await _end_slide(run, job, job.to_failed(code or "invalid_image", NO_REFERENCE), log=log)
+async def _make_slide(shared: _Round, place: int) -> None:
+    """Make one slide, and write down how it ended."""
+    run, order, lead = shared.run, shared.run.state.order, shared.run.state.order.reference_place
+    is_led = place != lead and (lead is not None or order.reference_file is not None)
+    job = _to_job(shared, place, reference=shared.reference if is_led else None)
+    try:
+        if is_led and shared.reference is None:
+            # Nothing is paid for a picture that could not match.
+            code = None if lead is None else run.state.slides[lead].error_code
+            end: SlideDone | SlideFailed = job.to_failed(code or "invalid_image", NO_REFERENCE)
+        else:
+            end = await shared.maker.make(job, log=shared.log)
+        await _end_slide(run, job, end, log=shared.log)
+    except (Stopping, Fenced):
+        # Its log says how far it is. Brothers whose calls are out end by themselves: they cost.
+        run.deadline.close(None)
+    finally:
+        shared.under_way.discard(place)
+        run.notice()
 
 
-async def _run_slide(run: BatchRun, maker: SlideMaker, job: SlideJob, *, log: Log) -> None:
-    await _end_slide(run, job, await maker.make(job, log=log), log=log)
+def _to_job(shared: _Round, place: int, *, reference: Reference | None) -> SlideJob:
+    run, order = shared.run, shared.run.state.order
+    return SlideJob(
+        order=replace(shared.orders[place], reference=reference),
+        place=place,
+        page_num=order.slides[place].page_num if order.names_pages else None,
+        taken_at_s=monotonic_s(),
+        deadline=run.deadline,
+        slots=run.slots,
+        party=run.party,
+        budget=shared.budget,
+        uses_cache=order.cache and not run.state.slides[place].is_anew,
+        attempts_before=run.state.slides[place].attempts,
+        record=run.record,
+    )
 
 
 async def _end_slide(
@@ -185,12 +200,12 @@ async def _end_slide(
         billed = run.state.slides[job.place].in_flight_bills
         end = job.to_failed("internal", type(error).__name__, possibly_billed=billed)
         await run.record(end)
+    if isinstance(end, SlideDone) and not end.cached:
+        run.made_s.append(end.generation_time_s)
     log_slide_end(
         log,
-        session_id=run.state.order.session_id,
-        batch_id=run.batch_id,
-        slide=job.order.slide,
-        action=f"slide_{job.place + 1:03d}",
+        run.state,
+        place=job.place,
         end=end,
         prompt=job.order.prompt,
         attempts=job.attempts,

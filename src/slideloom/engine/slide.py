@@ -26,11 +26,12 @@ from slideloom.errors import (
     ProviderError,
     RateLimited,
     SlideErrorCode,
+    Stopping,
     StorageFull,
     StoreError,
 )
 from slideloom.logs import Log
-from slideloom.providers.base import Drawn, Reference
+from slideloom.providers.base import Drawn
 from slideloom.stores.base import CachedResult, Draft, ImageStore
 
 _TURNED_AWAY = 2
@@ -61,7 +62,7 @@ class SlideMaker:
         rules: SlideRules,
     ) -> None:
         self.lanes = lanes
-        self._images = images
+        self.images = images
         self.results = results
         self._rules = rules
 
@@ -72,6 +73,7 @@ class SlideMaker:
 
         Raises:
             StoreError: nothing can be written down any more.
+            Stopping: it is left as its log says, for another run to go on with.
         """
         try:
             return await self._make_or_reuse(job)
@@ -81,7 +83,7 @@ class SlideMaker:
             return self._cut_short(job, "budget_exceeded", str(error), error)
         except TimeUp as error:
             return self._cut_short(job, error.code, "", error)
-        except StoreError:
+        except (StoreError, Stopping):
             raise
         except Exception as error:
             log.error("slide_crashed", slide_id=job.order.slide.id, exc_info=error)
@@ -93,36 +95,6 @@ class SlideMaker:
         """The money of a batch; what costs nothing needs none."""
         limit_usd = order.max_cost_usd if self.lanes.first.bills else None
         return Budget(limit_usd, spent_usd=spent_usd or 0.0)
-
-    async def keep_reference(self, picture: bytes) -> str:
-        """Keep a picture that users sent for its style; the name to load it by.
-
-        Raises:
-            NotAPicture: it is none.
-            StorageFull: the disk did not take it.
-        """
-        return await self._images.keep_reference(picture)
-
-    async def find_reference(
-        self, order: BatchOrder, made: str | None, *, log: Log
-    ) -> Reference | None:
-        """The picture that goes along with an order's calls; `None` when there is none to be had.
-
-        It is the one that was sent, or `made`, the image of the slide that the others follow.
-        """
-        sent = order.reference_file
-        if sent is None and made is None:
-            return None
-        try:
-            if sent is not None:
-                body = await self._images.read_reference(sent)
-            else:
-                body = await self._images.read_as_reference(made or "")
-        except (NotAPicture, StoreError) as error:
-            name, session_id = sent or made, order.session_id
-            log.error("reference_unusable", session_id=session_id, name=name, exc_info=error)
-            return None
-        return Reference(media_type="image/jpeg", body=body)
 
     async def _make_or_reuse(self, job: SlideJob) -> SlideDone | SlideFailed:
         # What costs nothing is made anew: the embedded renderer also draws the page number.
@@ -185,7 +157,7 @@ class SlideMaker:
             drawn, draft = await self._draw(job, drafts, is_turned_away=is_turned_away)
             # The picture is there, and maybe paid: from here on no deadline cuts it off.
             facts = await self._look_at(draft, job)
-            image = await draft.keep(page_num=job.page_num)
+            image = await draft.keep()
         end = job.to_done(drawn, facts, image=image)
         if self.lanes.first.bills:
             job.made = _to_result(end, facts)
@@ -203,11 +175,16 @@ class SlideMaker:
             job.deadline.calling(),
         ):
             # In the slot, so that two hundred waiting slides hold no two hundred files.
-            draft = await self._images.open_draft()
+            draft = await self.images.open_draft(page_num=job.page_num)
             drafts.push_async_callback(draft.discard)
             bills = seat.provider.bills
             await job.record(
-                job.begin_attempt(provider=seat.provider.name, model=seat.model, bills=bills)
+                job.begin_attempt(
+                    provider=seat.provider.name,
+                    model=seat.model,
+                    bills=bills,
+                    image_stem=draft.stem,
+                )
             )
             hold.is_billed = bills
             try:
@@ -258,7 +235,7 @@ class SlideMaker:
         try:
             async with job.deadline.waiting():
                 seat = await self.lanes.sit(wish)
-        except TimeUp:
+        except (TimeUp, Stopping):
             if seat is not None:  # granted in the last moment
                 self.lanes.drop(seat)
             raise

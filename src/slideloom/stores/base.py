@@ -6,8 +6,9 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from slideloom.domain.events import Event
+from slideloom.domain.events import BatchSubmitted, Event
 from slideloom.domain.images import FitMode, PictureFacts
+from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import BatchSummary
 
@@ -57,22 +58,43 @@ class CachedResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BatchStore(Protocol):
-    """Each batch is a log of events; `append` is the only write.
+    """Each batch is a log of events: `create` begins it, `append` is every other write.
 
-    Every method raises `StoreError` when the disk or database fails.
+    Every method raises `StoreError` when the disk or database fails: `StorageFull` when it
+    takes no more.
     """
 
-    async def lease(self, batch_id: str) -> int:
-        """Begin a run of the batch: its new epoch, which fences all earlier runs."""
-        ...
+    async def create(
+        self, batch_id: str, submitted: BatchSubmitted, *, key: OnceKey | None = None
+    ) -> str:
+        """Begin the log of a new batch durably, at epoch 1.
 
-    async def append(self, batch_id: str, epoch: int, events: Sequence[Event | Encoded]) -> int:
-        """Write `events` durably; the sequence number (from 1) of the last.
-
-        Those that are encoded already are not encoded again.
+        Returns:
+            Its id; or that of the batch which `key` stands for already, and nothing is written.
 
         Raises:
-            Fenced: another run has leased the batch since.
+            KeyReused: `key` stands for another request.
+        """
+        ...
+
+    async def lease(self, batch_id: str) -> int:
+        """Begin a run of the batch: its new epoch, which fences all earlier runs.
+
+        Raises:
+            UnknownBatch: there is none.
+        """
+        ...
+
+    async def append(
+        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+    ) -> int:
+        """Write `events` durably; the sequence number (from 1) of the last.
+
+        Those that are encoded already are not encoded again. Without an epoch they are
+        written whoever runs the batch: only for what takes no part in a run.
+
+        Raises:
+            Fenced: another run has leased the batch since, or there is none (any more).
             UnicodeEncodeError: as `encode_event`; nothing was written.
         """
         ...
@@ -82,7 +104,7 @@ class BatchStore(Protocol):
         ...
 
     async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
-        """The index, newest first.
+        """The index, newest first; single slides are not in it.
 
         Raises:
             ValueError: the cursor is not one of ours.
@@ -93,8 +115,11 @@ class BatchStore(Protocol):
         """The ids of all batches whose log has no end, oldest first."""
         ...
 
-    async def forget_finished(self, *, before_s: float) -> int:
-        """Drop the logs of batches that ended before that wall-clock time; how many."""
+    async def forget_finished(self, *, before_s: float, now_s: float) -> int:
+        """Drop the logs of batches that ended before that wall-clock time; how many.
+
+        Keys whose time is over by `now_s` go too; what a living key stands for stays.
+        """
         ...
 
     async def close(self) -> None:
@@ -134,6 +159,9 @@ class Draft(Protocol):
     Every method raises `StorageFull` when the disk does not take it.
     """
 
+    stem: str
+    """What it will be called, the ending apart; made by us alone."""
+
     async def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Append `piece`; give large pieces, each costs a thread hop. It is written on return."""
         ...
@@ -161,8 +189,8 @@ class Draft(Protocol):
         """
         ...
 
-    async def keep(self, *, page_num: int | None) -> str:
-        """Make it durable and visible; its file name, made by us alone.
+    async def keep(self) -> str:
+        """Make it durable and visible; its file name.
 
         Needs `inspect` before it: the name ends in the true type.
         """
@@ -184,11 +212,19 @@ class ImageStore(Protocol):
         """
         ...
 
-    async def open_draft(self) -> Draft:
-        """Begin a picture, after the same check.
+    async def open_draft(self, *, page_num: int | None) -> Draft:
+        """Begin a picture, after the same check; the page number stands in its name.
 
         Raises:
             StorageFull: as `check_space`.
+        """
+        ...
+
+    async def find_kept(self, stem: str) -> tuple[str, PictureFacts] | None:
+        """The kept picture of that stem, its name and what it is: after a crash nobody knows.
+
+        Raises:
+            StoreError: the folder cannot be read.
         """
         ...
 

@@ -46,9 +46,10 @@ class DraftFolder:
         self._check_space = check_space
         self._sweeps: set[asyncio.Task[None]] = set()
 
-    async def open(self) -> "FileDraft":
+    async def open(self, *, page_num: int | None) -> "FileDraft":
         """Begin a picture; see `open_part`."""
-        return FileDraft(self, await self.open_part())
+        page = "" if page_num is None else f"{page_num:03d}_"
+        return FileDraft(self, await self.open_part(), stem=f"slide_{page}{uuid.uuid4().hex}")
 
     async def open_part(self) -> _Part:
         """An empty file; one that is cut off while it is opened is removed.
@@ -94,7 +95,8 @@ class DraftFolder:
 class FileDraft:
     """A `Draft` in the pictures' own folder, so that a rename makes it visible."""
 
-    def __init__(self, drafts: DraftFolder, part: _Part) -> None:
+    def __init__(self, drafts: DraftFolder, part: _Part, *, stem: str) -> None:
+        self.stem = stem
         self._drafts = drafts
         self._part = part
         self._facts: PictureFacts | None = None
@@ -138,13 +140,12 @@ class FileDraft:
         finally:
             await self._drafts.remove(other)
 
-    async def keep(self, *, page_num: int | None) -> str:
+    async def keep(self) -> str:
         """See `Draft`."""
         if self._facts is None:
             message = "a draft is looked at before it is kept"
             raise RuntimeError(message)
-        page = "" if page_num is None else f"{page_num:03d}_"
-        name = f"slide_{page}{uuid.uuid4().hex}.{self._facts.type}"
+        name = f"{self.stem}.{self._facts.type}"
         final = self._part.path.with_name(name)
         await self._drafts.disk.sync(publish, self._part.file, self._part.path, final)
         self._kept = True

@@ -1,12 +1,14 @@
 """Pictures in a local folder."""
 
+import contextlib
 import os
 import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Self
+from typing import Self, get_args
 
+from slideloom.domain.images import NotAPicture, PictureFacts, PictureType, inspect_picture
 from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.disk import DiskThreads
 from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft
@@ -57,9 +59,13 @@ class FileImageStore:
         """See `ImageStore`."""
         await self._disk.write(self._check_space)
 
-    async def open_draft(self) -> FileDraft:
+    async def open_draft(self, *, page_num: int | None) -> FileDraft:
         """See `ImageStore`."""
-        return await self._drafts.open()
+        return await self._drafts.open(page_num=page_num)
+
+    async def find_kept(self, stem: str) -> tuple[str, PictureFacts] | None:
+        """See `ImageStore`."""
+        return await self._disk.read(_look_for, self._folder, stem)
 
     async def read(self, name: str) -> bytes:
         """See `ImageStore`."""
@@ -108,6 +114,15 @@ def _check_name(pattern: re.Pattern[str], name: str) -> None:
     if pattern.fullmatch(name) is None:
         message = f"no picture of ours is named {name[:80]!r}"
         raise StoreError(message)
+
+
+def _look_for(folder: Path, stem: str) -> tuple[str, PictureFacts] | None:
+    for kind in get_args(PictureType):
+        path = folder / f"{stem}.{kind}"
+        if _PICTURE_NAME.fullmatch(path.name) and path.is_file():
+            with contextlib.suppress(NotAPicture), path.open("rb") as file:
+                return path.name, inspect_picture(file)
+    return None
 
 
 def _find_kept(folder: Path, names: list[str]) -> set[str]:

@@ -44,7 +44,20 @@ create trigger result_dropped after delete on result begin
     update result_total set size_bytes = size_bytes - old.size_bytes;
 end;
 """
-MIGRATIONS: Final = {1: _BATCHES, 2: _RESULTS}
+# Earlier versions leased a batch before they wrote its order: a crash left a bare line.
+_KEYS = """
+delete from batch where summary is null;
+create table once (
+    key text primary key,
+    digest text not null,
+    batch text not null,
+    until_s real not null
+) without rowid;
+create index once_by_end on once (until_s);
+create index batch_unfinished on batch (created_at_s) where finished_at_s is null;
+create index batch_by_end on batch (finished_at_s) where finished_at_s is not null;
+"""
+MIGRATIONS: Final = {1: _BATCHES, 2: _RESULTS, 3: _KEYS}
 """What makes version n of version n - 1; a new file goes through all of them."""
 SCHEMA_VERSION: Final = max(MIGRATIONS)
 """Of the file; a newer file is refused, an older one migrated forward."""
@@ -84,16 +97,24 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    _refuse_unusable(db, path)
     version: int = db.execute("pragma user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:  # before anything is written
-        message = f"{path} is of a newer version of Slideloom (schema {version}); left as it is"
-        raise StoreUnusable(message)
     db.execute("pragma journal_mode = wal")
     db.execute("pragma synchronous = full")
     db.execute("pragma busy_timeout = 5000")
     _migrate(db, version)
-    # A crash between a lease and its order leaves a bare line.
-    db.execute("delete from batch where summary is null")
+
+
+def _refuse_unusable(db: sqlite3.Connection, path: Path) -> None:
+    """Before anything is written."""
+    version: int = db.execute("pragma user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        message = f"{path} is of a newer version of Slideloom (schema {version}); left as it is"
+        raise StoreUnusable(message)
+    found: str = db.execute("pragma quick_check(1)").fetchone()[0]
+    if found != "ok":
+        message = f"{path} is damaged ({found.strip()}); left as it is: restore a copy of it"
+        raise StoreUnusable(message)
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

@@ -10,9 +10,17 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchFinished, BatchStarted, BatchSubmitted, Event
+from slideloom.domain.events import (
+    BatchSubmitted,
+    Event,
+    SlideDone,
+    SlideFailed,
+    SlideRetrying,
+    SlideStarted,
+)
+from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import BatchSummary, to_summary
-from slideloom.errors import Fenced, StoreError
+from slideloom.errors import Fenced, KeyReused, StoreError, UnknownBatch
 from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.results import find_results, forget_results, put_result
@@ -24,6 +32,8 @@ _CACHE_MAX_BYTES = 50 * 1024**3
 
 _T = TypeVar("_T")
 _decoder: Final = msgspec.json.Decoder(Event)
+_NOT_INDEXED = (SlideStarted, SlideRetrying, SlideDone, SlideFailed)
+"""What happens too often for it; the batch's start and end tell of it."""
 
 
 class SqliteBatchStore:
@@ -53,11 +63,20 @@ class SqliteBatchStore:
         await self._thread.close()
         self._lock.release()
 
+    async def create(
+        self, batch_id: str, submitted: BatchSubmitted, *, key: OnceKey | None = None
+    ) -> str:
+        """See `BatchStore`."""
+        first = encode_event(submitted)
+        return await self._ask(lambda db: _create(db, batch_id, first, key))
+
     async def lease(self, batch_id: str) -> int:
         """See `BatchStore`."""
         return await self._ask(lambda db: _lease(db, batch_id))
 
-    async def append(self, batch_id: str, epoch: int, events: Sequence[Event | Encoded]) -> int:
+    async def append(
+        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+    ) -> int:
         """See `BatchStore`."""
         encoded = [encode_event(event) for event in events]
         return await self._ask(lambda db: _append(db, batch_id, epoch, encoded))
@@ -97,9 +116,9 @@ class SqliteBatchStore:
         )
         return [row[0] for row in rows]
 
-    async def forget_finished(self, *, before_s: float) -> int:
+    async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""
-        return await self._ask(lambda db: _forget_finished(db, before_s))
+        return await self._ask(lambda db: _forget_finished(db, before_s, now_s))
 
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
         """See `ResultCache`."""
@@ -119,18 +138,49 @@ class SqliteBatchStore:
         return await self._thread.ask(command)
 
 
+def _create(db: sqlite3.Connection, batch_id: str, first: Encoded, key: OnceKey | None) -> str:
+    if key is not None:
+        taken = _find_taken(db, key, now_s=first.event.at_s)
+        if taken is not None:
+            return taken
+        db.execute(
+            "insert or replace into once (key, digest, batch, until_s) values (?, ?, ?, ?)",
+            (key.text, key.digest, batch_id, key.until_s),
+        )
+    db.execute(
+        "insert into batch (id, epoch, created_at_s) values (?, 1, ?)",
+        (batch_id, first.event.at_s),
+    )
+    _append(db, batch_id, 1, [first])
+    return batch_id
+
+
+def _find_taken(db: sqlite3.Connection, key: OnceKey, *, now_s: float) -> str | None:
+    """The batch that the key stands for."""
+    row = db.execute(
+        "select digest, batch from once where key = ? and until_s > ?", (key.text, now_s)
+    ).fetchone()
+    if row is None:
+        return None
+    if row[0] != key.digest:
+        raise KeyReused(key.text)
+    return str(row[1])
+
+
 def _lease(db: sqlite3.Connection, batch_id: str) -> int:
     row = db.execute(
-        "insert into batch (id, epoch, created_at_s) values (?, 1, 0)"
-        " on conflict (id) do update set epoch = epoch + 1 returning epoch",
-        (batch_id,),
+        "update batch set epoch = epoch + 1 where id = ? returning epoch", (batch_id,)
     ).fetchone()
+    if row is None:
+        raise UnknownBatch(batch_id)
     return int(row[0])
 
 
-def _append(db: sqlite3.Connection, batch_id: str, epoch: int, encoded: Sequence[Encoded]) -> int:
+def _append(
+    db: sqlite3.Connection, batch_id: str, epoch: int | None, encoded: Sequence[Encoded]
+) -> int:
     row = db.execute("select epoch from batch where id = ?", (batch_id,)).fetchone()
-    if row is None or row[0] != epoch:
+    if row is None or epoch not in {None, row[0]}:
         raise Fenced(batch_id, epoch)
     seq: int = db.execute(
         "select coalesce(max(seq), 0) from event where batch = ?", (batch_id,)
@@ -139,20 +189,18 @@ def _append(db: sqlite3.Connection, batch_id: str, epoch: int, encoded: Sequence
         "insert into event (batch, seq, body) values (?, ?, ?)",
         [(batch_id, seq + n, one.body) for n, one in enumerate(encoded, start=1)],
     )
-    events = [one.event for one in encoded]
-    if any(isinstance(event, BatchSubmitted | BatchStarted | BatchFinished) for event in events):
-        _index(db, batch_id, events)
+    if not all(isinstance(one.event, _NOT_INDEXED) for one in encoded):
+        _index(db, batch_id)
     return seq + len(encoded)
 
 
-def _index(db: sqlite3.Connection, batch_id: str, events: Sequence[Event]) -> None:
-    """Renew the batch's line in the index: at its birth, at each start, and at its end."""
-    log = (_decoder.decode(body) for body in _read(db, batch_id, 0))
-    state = fold(batch_id, log)
-    finished_at_s = events[-1].at_s if isinstance(events[-1], BatchFinished) else None
+def _index(db: sqlite3.Connection, batch_id: str) -> None:
+    """Renew the batch's line in the index."""
+    state = fold(batch_id, (_decoder.decode(body) for body in _read(db, batch_id, 0)))
+    summary = None if state.order.is_single else msgspec.json.encode(to_summary(state))
     db.execute(
-        "update batch set created_at_s = ?, finished_at_s = ?, summary = ? where id = ?",
-        (state.created_at_s, finished_at_s, msgspec.json.encode(to_summary(state)), batch_id),
+        "update batch set finished_at_s = ?, summary = ? where id = ?",
+        (state.latest_at_s if state.is_final else None, summary, batch_id),
     )
 
 
@@ -163,10 +211,11 @@ def _read(db: sqlite3.Connection, batch_id: str, after: int) -> list[bytes]:
     return [row[0] for row in rows]
 
 
-def _forget_finished(db: sqlite3.Connection, before_s: float) -> int:
-    old = "select id from batch where finished_at_s < ?"
+def _forget_finished(db: sqlite3.Connection, before_s: float, now_s: float) -> int:
+    db.execute("delete from once where until_s <= ?", (now_s,))
+    old = "select id from batch where finished_at_s < ? and id not in (select batch from once)"
     db.execute(f"delete from event where batch in ({old})", (before_s,))  # noqa: S608 - a constant
-    return db.execute("delete from batch where finished_at_s < ?", (before_s,)).rowcount
+    return db.execute(f"delete from batch where id in ({old})", (before_s,)).rowcount  # noqa: S608 - as above
 
 
 def _parse_cursor(cursor: str | None) -> tuple[float, str]:

@@ -12,10 +12,18 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from slideloom.errors import StoreError
+from slideloom.errors import SlideloomError, StorageFull, StoreError
 
 _GROUP = 256
 """Commands in one transaction, at most: bounds how long an answer waits."""
+
+_NO_ROOM = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,  # also when too many files are open
+    sqlite3.SQLITE_IOERR_WRITE,
+}
+"""The disk does not take it; the low byte of an error's code is its family."""
 
 _T = TypeVar("_T")
 _Command = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
@@ -102,9 +110,13 @@ def _run_group(
     return answers
 
 
-def _to_store_error(error: Exception) -> StoreError:
-    if isinstance(error, StoreError):
+def _to_store_error(error: Exception) -> SlideloomError:
+    if isinstance(error, SlideloomError):
         return error
     wrapped = StoreError(f"the batch store failed: {error}")
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)  # none where Python itself refuses
+        if code in _NO_ROOM or code & 0xFF in _NO_ROOM:
+            wrapped = StorageFull(f"the batch store cannot be written: {error}")
     wrapped.__cause__ = error
     return wrapped

@@ -11,12 +11,10 @@ from starlette.responses import Response, StreamingResponse
 
 from slideloom.assembly import Services
 from slideloom.clock import monotonic_s, wall_s
-from slideloom.domain.advice import ConfigAdvice, WorkerAdvice, advise_workers
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.events import BatchOrder
 from slideloom.domain.messages import Language
 from slideloom.domain.request import (
-    MAX_SLIDES,
     GenerateRequest,
     StatusRequest,
     read_data_url,
@@ -27,12 +25,13 @@ from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
 from slideloom.web.bodies import json_response, read_count, read_json
 from slideloom.web.endpoint import Endpoint, Parameter, services
-from slideloom.web.ops import check_parts
+from slideloom.web.once import ONCE_KEY, read_once_key
 from slideloom.web.problems import reader_language
 
 _BLANK_EVERY_S = 15.0
 """A blank this often keeps proxies that cut idle answers at 60 s waiting."""
-_POLL_AFTER_S = 2
+POLL_AFTER_S = 2
+"""Whoever polls may come back after so many seconds."""
 _POST_ONLY = ("generate", "status", "estimate")
 """No batch is called so, but people paste these addresses into a browser."""
 _LIST_LIMIT = 50
@@ -57,17 +56,17 @@ async def generate(request: Request) -> Response:
     """Take the order; wait for its end unless the client prefers not to."""
     parts = services(request)
     parts.engine.refuse_if_stopping()
-    order = await _take_order(parts, await read_json(request, GenerateRequest))
-    timeline = await parts.engine.submit(order)
-    batch_id = timeline.state.batch_id
+    asked = await read_json(request, GenerateRequest)
+    key = read_once_key(request, asked)
+    order = await _take_order(parts, asked)
+    timeline, is_replayed = await parts.engine.submit_once(order, key)
     language = reader_language(request)
-    headers = {
-        "Location": f"{parts.settings.api_prefix}/slide/batch/{batch_id}",
-        "X-Batch-Id": batch_id,
-    }
+    headers = locate(request, timeline)
+    if is_replayed:
+        headers["Idempotent-Replayed"] = "true"
     if _prefers_async(request):
-        headers |= {"Retry-After": str(_POLL_AFTER_S), "Preference-Applied": "respond-async"}
-        return json_response(_status(timeline, language), status=202, headers=headers)
+        headers |= {"Retry-After": str(POLL_AFTER_S), "Preference-Applied": "respond-async"}
+        return json_response(show_status(timeline, language), status=202, headers=headers)
     return StreamingResponse(
         _answer_when_finished(timeline, parts.settings.batch_wait_seconds, language),
         headers=headers,
@@ -114,7 +113,7 @@ async def status(request: Request) -> Response:
     """How the batch named in the body is."""
     asked = await read_json(request, StatusRequest)
     timeline = await services(request).engine.get(asked.batch_id)
-    return json_response(_status(timeline, reader_language(request)))
+    return json_response(show_status(timeline, reader_language(request)))
 
 
 async def show(request: Request) -> Response:
@@ -129,7 +128,7 @@ async def show(request: Request) -> Response:
     known = [item.strip() for item in request.headers.get("if-none-match", "").split(",")]
     if tag.removeprefix("W/") in (item.removeprefix("W/") for item in known) or known == ["*"]:
         return Response(status_code=304, headers=headers)
-    return json_response(_status(timeline, language), headers=headers)
+    return json_response(show_status(timeline, language), headers=headers)
 
 
 async def list_batches(request: Request) -> Response:
@@ -150,41 +149,17 @@ async def active_count(request: Request) -> Response:
     return json_response(ActiveCount(services(request).engine.active_count()))
 
 
-async def validate_config(request: Request) -> Response:
-    """Whether the service can make pictures as it is set."""
-    parts = services(request)
-    checks = await check_parts(parts)
-    issues = tuple(f"{part}: {state}" for part, state in checks.items() if state != "ok")
-    recommendations = [*parts.warnings, *parts.engine.list_stops()]
-    if parts.provider.name == "local":
-        recommendations.append(
-            "Pictures are typeset by the embedded renderer. To have an image model draw them,"
-            " set LLM_IMAGE_API_KEY (and LLM_IMAGE_API, unless it is auto)."
-        )
-    return json_response(
-        ConfigAdvice(
-            valid=not issues,
-            issues=issues,
-            recommendations=tuple(recommendations),
-            current_config=parts.settings.current_config,
-        )
-    )
+def locate(request: Request, timeline: Timeline) -> dict[str, str]:
+    """The headers that say where a batch is."""
+    batch_id = timeline.state.batch_id
+    return {
+        "Location": f"{services(request).settings.api_prefix}/slide/batch/{batch_id}",
+        "X-Batch-Id": batch_id,
+    }
 
 
-async def optimal_config(request: Request) -> Response:
-    """How many workers suit a deck of `slides_count` pages."""
-    slide_count = read_count(request, "slides_count", most=MAX_SLIDES)
-    parts = services(request)
-    return json_response(
-        advise_workers(
-            slide_count=slide_count,
-            config=parts.settings.current_config,
-            measured_slide_s=parts.engine.mean_slide_s(),
-        )
-    )
-
-
-def _status(timeline: Timeline, language: Language) -> BatchStatus:
+def show_status(timeline: Timeline, language: Language) -> BatchStatus:
+    """The batch as users see it now."""
     return to_status(
         timeline.state, elapsed_s=timeline.elapsed_s, now_s=wall_s(), language=language
     )
@@ -195,7 +170,7 @@ def _prefers_async(request: Request) -> bool:
     return any(item.partition(";")[0].strip() == "respond-async" for item in preferences)
 
 
-_BATCH_ID = Parameter(
+BATCH_ID = Parameter(
     name="batch_id", where="path", type=str, description="The batch's id.", required=True
 )
 
@@ -234,6 +209,7 @@ ENDPOINTS = (
                 type=str,
                 description="`respond-async`: answer 202 at once, with the status.",
             ),
+            ONCE_KEY,
         ),
     ),
     Endpoint(
@@ -267,32 +243,6 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="GET",
-        path="/slide/batch/config/validate",
-        handler=validate_config,
-        summary="Whether the service is set so that it can make pictures",
-        tag="Advice",
-        answers={200: ConfigAdvice},
-    ),
-    Endpoint(
-        method="GET",
-        path="/slide/batch/config/optimal",
-        handler=optimal_config,
-        summary="How many workers suit a deck",
-        tag="Advice",
-        answers={200: WorkerAdvice},
-        problems=(422,),
-        parameters=(
-            Parameter(
-                name="slides_count",
-                where="query",
-                type=int,
-                description=f"Pages of the deck, 1 to {MAX_SLIDES}.",
-                required=True,
-            ),
-        ),
-    ),
-    Endpoint(
-        method="GET",
         path="/slide/batch",
         handler=list_batches,
         summary="Batches, newest first",
@@ -322,6 +272,6 @@ ENDPOINTS = (
         tag="Batches",
         answers={200: BatchStatus, 304: None},
         problems=(404,),
-        parameters=(_BATCH_ID,),
+        parameters=(BATCH_ID,),
     ),
 )

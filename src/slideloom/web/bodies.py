@@ -26,10 +26,21 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
         MalformedBody: not JSON.
         InvalidRequest: JSON of another shape.
     """
-    media_type = request.headers.get("content-type", "")
-    if media_type.partition(";")[0].strip().lower() != "application/json":
-        raise NotJson(media_type)
+    _refuse_other_types(request)
     return parse_json(await _read_limited(request), kind)
+
+
+async def read_json_or_nothing(request: Request, kind: type[_T]) -> _T | None:
+    """As `read_json`; `None` where no body was sent.
+
+    Raises:
+        NotJson, BodyTooLarge, MalformedBody, InvalidRequest: as `read_json`.
+    """
+    body = await _read_limited(request)
+    if not body:
+        return None
+    _refuse_other_types(request)
+    return parse_json(body, kind)
 
 
 def parse_json(body: bytes, kind: type[_T]) -> _T:
@@ -82,6 +93,12 @@ def json_response(
     return Response(
         msgspec.json.encode(content), status, headers=headers, media_type="application/json"
     )
+
+
+def _refuse_other_types(request: Request) -> None:
+    media_type = request.headers.get("content-type", "")
+    if media_type.partition(";")[0].strip().lower() != "application/json":
+        raise NotJson(media_type)
 
 
 async def _read_limited(request: Request) -> bytes:

@@ -28,7 +28,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     method: Literal["GET", "POST"]
     path: str
-    """Below the API prefix, unless `below_prefix` is false."""
+    """Below the API prefix, unless `below_prefix` is false; in Starlette's notation."""
     handler: Handler
     summary: str
     tag: Literal["Batches", "Single slides", "Advice", "Operations"]
@@ -39,6 +39,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Statuses of the problem answers it may give."""
     body: Any = None
     """Type of the JSON body it takes."""
+    body_required: bool = True
     example: Any = None
     """One such body."""
     parameters: tuple[Parameter, ...] = ()

@@ -11,20 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from slideloom.domain.events import SlideFailed
+from slideloom.domain.batch import SlideState
 from slideloom.domain.messages import Language, slide_error_message
 from slideloom.errors import (
     BodyTooLarge,
     InvalidRequest,
+    KeyReused,
     MalformedBody,
     NotJson,
     SlideErrorCode,
     SlideloomError,
+    SlideUnderWay,
     Stopping,
     StorageFull,
     StoreError,
     UnknownBatch,
     UnknownSession,
+    UnknownSlide,
 )
 from slideloom.web.endpoint import services
 
@@ -54,6 +57,11 @@ _MESSAGES = (
         r"这么多页时风格最多 \1 个字符",
     ),
     (r"(\w+) must be (\d+) to (\d+)", r"\g<0>", r"\1 应在 \2 到 \3 之间"),
+    (
+        r"must be 1 to 255 visible ASCII characters",
+        r"\g<0>",
+        "应为 1 到 255 个可见 ASCII 字符",
+    ),
     (r"not a cursor of ours", r"\g<0>", "不是有效的 cursor"),
     (r"Input data was truncated", "it ends too early", "内容不完整"),
     (r"it is empty", r"\g<0>", "内容为空"),
@@ -103,7 +111,10 @@ _STATUS: dict[type[SlideloomError], int] = {
     InvalidRequest: 422,
     BodyTooLarge: 413,
     NotJson: 415,
+    KeyReused: 422,
+    SlideUnderWay: 409,
     UnknownBatch: 404,
+    UnknownSlide: 404,
     UnknownSession: 404,
     StorageFull: 507,
     StoreError: 503,
@@ -130,13 +141,25 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
         "en": "There is no such batch, or its record has been cleaned up.",
         "zh": "没有这个批次，或其记录已被清理。",
     },
+    UnknownSlide: {
+        "en": "The batch has no {0}.",
+        "zh": "该批次中没有这一页或这个版本：{0}。",
+    },
+    SlideUnderWay: {
+        "en": "The slide is being made just now; wait for its end, then try again.",
+        "zh": "这一页正在生成，请等它结束后再试。",
+    },
+    KeyReused: {
+        "en": "This Idempotency-Key stands for another request already. Use a new key.",
+        "zh": "这个 Idempotency-Key 已用于另一个请求，请换一个新的。",
+    },
     UnknownSession: {
         "en": "There are no log files of such a session.",
         "zh": "没有这个会话的日志文件。",
     },
     StorageFull: {
-        "en": "There is no room to keep pictures: {0}.",
-        "zh": "磁盘空间不足，无法保存图片：{0}。",
+        "en": "There is no room to keep pictures or records, and nothing was started: {0}.",
+        "zh": "磁盘空间不足，无法保存图片或记录，没有开始任何工作：{0}。",
     },
     StoreError: {
         "en": "The service's database failed; nothing was started. Try again soon.",
@@ -228,18 +251,21 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     return _problem(request, error.status_code, code, detail, headers=headers)
 
 
-def answer_slide_failure(request: Request, end: SlideFailed) -> Response:
+def answer_slide_failure(request: Request, slide: SlideState) -> Response:
     """The problem answer to a single slide that gave no picture."""
+    code = slide.error_code or "internal"
     detail = slide_error_message(
-        end.error_code,
-        end.error_detail,
+        code,
+        slide.error_detail,
         reader_language(request),
-        possibly_billed=end.possibly_billed,
+        possibly_billed=slide.possibly_billed > 0,
     )
     headers = {}
-    if end.error_code == "rate_limited":
-        headers["Retry-After"] = str(math.ceil(end.retry_after_s or 1))
-    return _problem(request, _SLIDE_STATUS[end.error_code], end.error_code, detail, headers=headers)
+    if code == "rate_limited":
+        headers["Retry-After"] = str(math.ceil(slide.retry_after_s or 1))
+    elif _SLIDE_STATUS[code] == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(_STOPPING_RETRY_S)
+    return _problem(request, _SLIDE_STATUS[code], code, detail, headers=headers)
 
 
 def _in_words(error: Exception, language: Language) -> str:

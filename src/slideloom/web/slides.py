@@ -7,11 +7,11 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from slideloom.domain.events import SlideFailed
 from slideloom.domain.request import SingleRequest, to_single
 from slideloom.domain.status import ASSETS_PATH
 from slideloom.web.bodies import json_response, read_json
 from slideloom.web.endpoint import Endpoint, services
+from slideloom.web.once import ONCE_KEY, read_once_key
 from slideloom.web.problems import answer_slide_failure
 
 
@@ -48,6 +48,7 @@ async def regenerate(request: Request) -> Response:
 async def _make(request: Request, *, cache: bool) -> Response:
     parts = services(request)
     asked = await read_json(request, SingleRequest)
+    key = read_once_key(request, asked)
     order = to_single(
         asked,
         session_id=str(uuid.uuid4()),
@@ -55,23 +56,24 @@ async def _make(request: Request, *, cache: bool) -> Response:
         cost_limit_usd=parts.settings.max_cost_usd,
         new_id=lambda: str(uuid.uuid4()),
     )
-    end = await parts.engine.make_single(order, page_num=asked.page_num)
-    if isinstance(end, SlideFailed):
-        return answer_slide_failure(request, end)
+    slide = (await parts.engine.make_single(order, key)).slides[0]
+    picture = slide.picture
+    if picture is None:
+        return answer_slide_failure(request, slide)
     return json_response(
         SingleAnswer(
-            image_url=ASSETS_PATH + end.image,
-            final_prompt=end.final_prompt or "",
-            revised_prompt=end.revised_prompt,
+            image_url=ASSETS_PATH + picture.image,
+            final_prompt=picture.final_prompt or "",
+            revised_prompt=picture.revised_prompt,
             status="done",
-            generation_time=end.generation_time_s,
-            provider=end.provider,
-            model=end.model,
-            cost_usd=end.cost_usd,
-            cached=end.cached,
-            width=end.width,
-            height=end.height,
-            aspect_ratio_ok=end.aspect_ratio_ok,
+            generation_time=picture.generation_time_s,
+            provider=picture.provider,
+            model=picture.model,
+            cost_usd=slide.cost_usd,
+            cached=picture.cached,
+            width=picture.width,
+            height=picture.height,
+            aspect_ratio_ok=picture.aspect_ratio_ok,
         )
     )
 
@@ -88,6 +90,7 @@ ENDPOINTS = (
         body=SingleRequest,
         answers={200: SingleAnswer},
         problems=_PROBLEMS,
+        parameters=(ONCE_KEY,),
     ),
     Endpoint(
         method="POST",
@@ -98,5 +101,6 @@ ENDPOINTS = (
         body=SingleRequest,
         answers={200: SingleAnswer},
         problems=_PROBLEMS,
+        parameters=(ONCE_KEY,),
     ),
 )
