@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-long check format bench bench-faults bench-lanes lock clean
+.PHONY: help setup run test quick test-crash test-long check format bench bench-faults bench-lanes lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,10 @@ test: $(VENV)/.dev  ## every test
 
 quick: $(VENV)/.dev  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow and not long"
+
+test-crash: $(VENV)/.dev  ## kill -9 at random points and at every write, and 10,000 histories
+	@sh tests/support/tools.sh
+	@$(BIN)/python -m pytest -m "long or not long" --timeout 3600 tests/crash tests/engine/test_histories.py
 
 test-long: $(VENV)/.dev  ## the full figures of the issues, minutes
 	@$(BIN)/python -m pytest -m "long or not long" --timeout 1800

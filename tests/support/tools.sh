@@ -2,7 +2,7 @@
 # What the tests need beyond PyPI: installed where that can be done (Debian, root),
 # otherwise named in one line; the tests that need them then skip. In CI it must not fail.
 missing=""
-for pair in jq:jq node:nodejs; do
+for pair in jq:jq node:nodejs strace:strace faketime:faketime; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -n "$missing" ] || exit 0
