@@ -6,10 +6,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from slideloom.engine.batches import BatchEngine, EngineLimits
+from slideloom.engine.batches import BatchEngine
 from slideloom.engine.lanes import Lane, Lanes
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
+from slideloom.engine.runs import EngineLimits
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.errors import SettingsError, StorageFull
 from slideloom.logs import Log, LogWriter, open_log

@@ -31,6 +31,7 @@ SlideloomError
 ├── StoreError            our disk or database
 │   ├── StorageFull           no room (or no right) to keep a picture
 │   ├── Fenced                a newer run owns the batch
+│   ├── UnreadableLog         a batch's record is not what we write
 │   └── StoreUnusable         the database cannot be opened as it is
 ├── Stopping              the service is shutting down
 └── SettingsError         the operator: a setting is wrong
@@ -313,6 +314,10 @@ class Fenced(StoreError):
         super().__init__(f"batch {batch_id} is no longer at epoch {epoch}")
         self.batch_id = batch_id
         self.epoch = epoch
+
+
+class UnreadableLog(StoreError):
+    """A batch's record cannot be read, and will not become better by itself."""
 
 
 class StoreUnusable(StoreError):

@@ -13,6 +13,7 @@ from slideloom.domain.events import (
     SlideStarted,
 )
 from slideloom.domain.status import estimate_remaining_s, to_status, to_summary
+from slideloom.errors import UnreadableLog
 from tests.support.orders import order
 
 
@@ -46,7 +47,7 @@ def done(place: int, seconds: float = 10) -> SlideDone:
 
 
 def test_log_without_its_order_cannot_be_folded() -> None:
-    with pytest.raises(ValueError, match="does not begin"):
+    with pytest.raises(UnreadableLog, match="does not begin"):
         fold("b", [BatchStarted(at_s=1)])
 
 

@@ -15,10 +15,11 @@ from slideloom.domain.images import FitMode, PictureFacts, inspect_picture
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
-from slideloom.engine.batches import BatchEngine, EngineLimits
+from slideloom.engine.batches import BatchEngine
 from slideloom.engine.lanes import Lane, Lanes
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
+from slideloom.engine.runs import EngineLimits
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, UnknownBatch
 from slideloom.logs import Log

@@ -22,7 +22,7 @@ from slideloom.domain.events import (
     SlidesReopened,
     SlideStarted,
 )
-from slideloom.errors import SlideErrorCode
+from slideloom.errors import SlideErrorCode, UnreadableLog
 
 BatchPhase = Literal["pending", "running", "completed", "failed"]
 SlidePhase = Literal["pending", "generating", "done", "error"]
@@ -137,13 +137,13 @@ def fold(batch_id: str, events: Iterable[Event]) -> BatchState:
     """The state after all `events`, the whole log from its start.
 
     Raises:
-        ValueError: the log does not begin with the order.
+        UnreadableLog: the log does not begin with the order, or has it twice.
     """
     log = iter(events)
     first = next(log, None)
     if not isinstance(first, BatchSubmitted):
         message = f"the log of batch {batch_id} does not begin with its order"
-        raise ValueError(message)  # noqa: TRY004 - the log's fault, not the caller's types
+        raise UnreadableLog(message)
     state = BatchState(
         batch_id=batch_id,
         order=first.order,
@@ -163,7 +163,7 @@ def apply(state: BatchState, event: Event) -> BatchState:
     match event:
         case BatchSubmitted():
             message = f"batch {state.batch_id} was submitted twice"
-            raise ValueError(message)
+            raise UnreadableLog(message)
         case BatchStarted():
             return replace(state, status="running")
         case BatchCancelled():

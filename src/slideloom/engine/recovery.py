@@ -1,6 +1,7 @@
 """What becomes of work that was cut off: what the log says against what is there."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from slideloom.clock import wall_s
@@ -24,10 +25,10 @@ def plan_resume(
     `found` are the pictures that a crash left unrecorded, by place. A batch that nobody
     wants any more is ended instead: a cancelled one, or a single slide, whose caller is gone.
     """
-    if state.is_cancelled:
-        return end_unfinished(state, code="cancelled", at_s=at_s, total_time_s=state.logged_s)
-    if state.order.is_single:
-        return end_unfinished(state, code="interrupted", at_s=at_s, total_time_s=state.logged_s)
+    if state.is_cancelled or state.order.is_single:
+        code: SlideErrorCode = "cancelled" if state.is_cancelled else "interrupted"
+        took_s = state.logged_s
+        return end_unfinished(state, code=code, at_s=at_s, total_time_s=took_s, found=found)
     return [
         found.get(place) or _close_attempt(place, slide, policy=policy, at_s=at_s)
         for place, slide in enumerate(state.slides)
@@ -85,15 +86,21 @@ async def find_left_behind(state: BatchState, images: ImageStore) -> dict[int, S
 
 
 def end_unfinished(
-    state: BatchState, *, code: SlideErrorCode, at_s: float, total_time_s: float
+    state: BatchState,
+    *,
+    code: SlideErrorCode,
+    at_s: float,
+    total_time_s: float,
+    found: Mapping[int, SlideDone] = MappingProxyType({}),
 ) -> list[Event]:
-    """The events that end a batch truthfully: no slide stays open, no paid call is hidden."""
+    """The events that end a batch truthfully: no slide stays open, no paid call is hidden.
+
+    `found` are the pictures that are there all the same, by place.
+    """
     ends: list[Event] = [
-        SlideFailed(
-            at_s=at_s,
-            place=place,
-            error_code=code,
-            possibly_billed=slide.in_flight_bills,
+        found.get(place)
+        or SlideFailed(
+            at_s=at_s, place=place, error_code=code, possibly_billed=slide.in_flight_bills
         )
         for place, slide in enumerate(state.slides)
         if not slide.is_final

@@ -20,7 +20,7 @@ from slideloom.domain.events import (
 )
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import BatchSummary, to_summary
-from slideloom.errors import Fenced, KeyReused, StoreError, UnknownBatch
+from slideloom.errors import Fenced, KeyReused, UnknownBatch, UnreadableLog
 from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.results import find_results, forget_results, put_result
@@ -88,7 +88,7 @@ class SqliteBatchStore:
             return [_decoder.decode(body) for body in bodies]
         except msgspec.DecodeError as error:
             message = f"the log of batch {batch_id} cannot be read: {error}"
-            raise StoreError(message) from error
+            raise UnreadableLog(message) from error
 
     async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
         """See `BatchStore`."""

@@ -25,7 +25,7 @@ from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
 from slideloom.web.bodies import json_response, read_count, read_json
 from slideloom.web.endpoint import Endpoint, Parameter, services
-from slideloom.web.once import ONCE_KEY, read_once_key
+from slideloom.web.once import ONCE_KEY, REPLAYED, read_once_key
 from slideloom.web.problems import reader_language
 
 _BLANK_EVERY_S = 15.0
@@ -63,7 +63,7 @@ async def generate(request: Request) -> Response:
     language = reader_language(request)
     headers = locate(request, timeline)
     if is_replayed:
-        headers["Idempotent-Replayed"] = "true"
+        headers |= REPLAYED
     if _prefers_async(request):
         headers |= {"Retry-After": str(POLL_AFTER_S), "Preference-Applied": "respond-async"}
         return json_response(show_status(timeline, language), status=202, headers=headers)

@@ -16,6 +16,8 @@ _KEPT_S = 24 * 3600.0
 _HEADER = "Idempotency-Key"
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 
+REPLAYED = {"Idempotent-Replayed": "true"}
+"""The header of an answer to a request that was carried out before."""
 ONCE_KEY = Parameter(
     name=_HEADER,
     where="header",

@@ -3,6 +3,7 @@
 import math
 import re
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -251,8 +252,10 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     return _problem(request, error.status_code, code, detail, headers=headers)
 
 
-def answer_slide_failure(request: Request, slide: SlideState) -> Response:
-    """The problem answer to a single slide that gave no picture."""
+def answer_slide_failure(
+    request: Request, slide: SlideState, *, headers: Mapping[str, str]
+) -> Response:
+    """The problem answer to a single slide that gave no picture; `headers` go along."""
     code = slide.error_code or "internal"
     detail = slide_error_message(
         code,
@@ -260,12 +263,12 @@ def answer_slide_failure(request: Request, slide: SlideState) -> Response:
         reader_language(request),
         possibly_billed=slide.possibly_billed > 0,
     )
-    headers = {}
+    told = dict(headers)
     if code == "rate_limited":
-        headers["Retry-After"] = str(math.ceil(slide.retry_after_s or 1))
+        told["Retry-After"] = str(math.ceil(slide.retry_after_s or 1))
     elif _SLIDE_STATUS[code] == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(_STOPPING_RETRY_S)
-    return _problem(request, _SLIDE_STATUS[code], code, detail, headers=headers)
+        told["Retry-After"] = str(_STOPPING_RETRY_S)
+    return _problem(request, _SLIDE_STATUS[code], code, detail, headers=told)
 
 
 def _in_words(error: Exception, language: Language) -> str:

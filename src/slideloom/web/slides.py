@@ -11,7 +11,7 @@ from slideloom.domain.request import SingleRequest, to_single
 from slideloom.domain.status import ASSETS_PATH
 from slideloom.web.bodies import json_response, read_json
 from slideloom.web.endpoint import Endpoint, services
-from slideloom.web.once import ONCE_KEY, read_once_key
+from slideloom.web.once import ONCE_KEY, REPLAYED, read_once_key
 from slideloom.web.problems import answer_slide_failure
 
 
@@ -56,10 +56,13 @@ async def _make(request: Request, *, cache: bool) -> Response:
         cost_limit_usd=parts.settings.max_cost_usd,
         new_id=lambda: str(uuid.uuid4()),
     )
-    slide = (await parts.engine.make_single(order, key)).slides[0]
+    state = await parts.engine.make_single(order, key)
+    slide = state.slides[0]
+    # An earlier request's slide has that one's session.
+    headers = {} if state.order.session_id == order.session_id else REPLAYED
     picture = slide.picture
     if picture is None:
-        return answer_slide_failure(request, slide)
+        return answer_slide_failure(request, slide, headers=headers)
     return json_response(
         SingleAnswer(
             image_url=ASSETS_PATH + picture.image,
@@ -74,7 +77,8 @@ async def _make(request: Request, *, cache: bool) -> Response:
             width=picture.width,
             height=picture.height,
             aspect_ratio_ok=picture.aspect_ratio_ok,
-        )
+        ),
+        headers=headers,
     )
 
 

@@ -1,0 +1,258 @@
+"""The batches that are made in this process: taken up, run to their end, or left open."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from slideloom.clock import monotonic_s, wall_s
+from slideloom.domain.batch import fold
+from slideloom.domain.events import BatchFinished, BatchOrder
+from slideloom.engine.journal import log_batch_end, log_cut_off
+from slideloom.engine.lanes import SINGLES
+from slideloom.engine.recorder import Recorder
+from slideloom.engine.recovery import (
+    InFlightPolicy,
+    end_unfinished,
+    find_left_behind,
+    plan_resume,
+)
+from slideloom.engine.roster import Roster
+from slideloom.engine.run import BatchRun, run_batch
+from slideloom.engine.slide import SlideMaker
+from slideloom.engine.timeline import Timeline
+from slideloom.errors import (
+    Fenced,
+    SlideErrorCode,
+    Stopping,
+    StoreError,
+    UnknownBatch,
+    UnreadableLog,
+)
+from slideloom.logs import Log
+from slideloom.queues.base import Queue
+from slideloom.stores.base import BatchStore
+
+_LAST_WRITES_S = 5.0
+"""For recording what a stop cut off."""
+_RESUME_AGAIN_S = 5.0
+"""Between tries to take up batches while the store fails."""
+_RECENT_SLIDES = 50
+"""How many finished slides the advice on duration rests on."""
+_MIN_BATCH_TIMEOUT_S = 600.0
+"""Source: contract section 5."""
+
+
+class EngineLimits(Struct, frozen=True, kw_only=True):
+    """The numbers and choices of an operator."""
+
+    slide_timeout_s: float
+    batch_timeout_s: float
+    """0: by the number of slides and workers."""
+    single_workers: int
+    """Single slides under way at once."""
+    keep_finished_s: float
+    """How long a finished batch's record is kept."""
+    resume_in_flight: InFlightPolicy = "fail"
+
+
+class Runs:
+    """Every batch that is made here, and how it comes to that."""
+
+    def __init__(
+        self, *, store: BatchStore, queue: Queue, maker: SlideMaker, limits: EngineLimits, log: Log
+    ) -> None:
+        self.stopping = asyncio.Event()
+        self.roster = Roster()
+        self._store = store
+        self._queue = queue
+        self._maker = maker
+        self._limits = limits
+        self._log = log
+        self._single_slots = asyncio.Semaphore(limits.single_workers)
+        self._singles: set[asyncio.Task[None]] = set()
+        self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
+        self._unresumed: set[str] = set()
+        """Batches left open that the store did not give."""
+
+    # Taking batches up.
+
+    def enrol(self, timeline: Timeline, *, epoch: int) -> BatchRun:
+        """A run of the batch, which is made here from now on; `begin` has it run."""
+        order = timeline.state.order
+        run = BatchRun(
+            Recorder(store=self._store, timeline=timeline, epoch=epoch, log=self._log),
+            slots=self._single_slots if order.is_single else asyncio.Semaphore(order.max_workers),
+            party=SINGLES if order.is_single else timeline.state.batch_id,
+        )
+        if self.stopping.is_set():
+            run.deadline.close(_last_code(run))
+        self.roster.add(run)
+        return run
+
+    async def begin(self, run: BatchRun) -> None:
+        """Have the batch run, soon; a single slide waits for no batch."""
+        if not run.state.order.is_single:
+            await self._queue.submit(run.batch_id)
+            return
+        task = asyncio.create_task(self.run(run.batch_id), name=f"single slide {run.batch_id}")
+        self._singles.add(task)
+        task.add_done_callback(self._singles.discard)
+
+    async def revive(self, batch_id: str) -> BatchRun:
+        """A new run of a batch that has ended.
+
+        Raises:
+            UnknownBatch: there is none, or it is a single slide's.
+        """
+        if batch_id in self._unresumed:
+            raise _not_taken_up(batch_id)
+        epoch = await self._store.lease(batch_id)
+        state = fold(batch_id, await self._store.read(batch_id))
+        if state.order.is_single:
+            raise UnknownBatch(batch_id)
+        return self.enrol(Timeline(state), epoch=epoch)
+
+    async def resume_all(self) -> None:
+        """Go on with every batch that an earlier process left open.
+
+        Raises:
+            StoreError: not even their ids can be read.
+        """
+        left_open = await self._store.find_unfinished()
+        self._queue.serve(self.run)
+        await self._resume_some(left_open)
+
+    async def resume_late(self) -> None:
+        """Take up what could not be resumed at the start, as soon as the store gives it."""
+        while self._unresumed:
+            await asyncio.sleep(_RESUME_AGAIN_S)
+            await self._resume_some(sorted(self._unresumed))
+
+    async def _resume_some(self, batch_ids: Sequence[str]) -> None:
+        for run in await asyncio.gather(*map(self._resume, batch_ids)):
+            if run is not None:
+                await self.begin(run)
+
+    async def _resume(self, batch_id: str) -> BatchRun | None:
+        """Bring an unfinished batch's log in order; its run, if it is to go on."""
+        self._unresumed.add(batch_id)
+        try:
+            epoch = await self._store.lease(batch_id)
+            log = await self._store.read(batch_id)
+            state = fold(batch_id, log)
+            found = await find_left_behind(state, self._maker.images)
+            policy = self._limits.resume_in_flight
+            events = plan_resume(state, found=found, policy=policy, at_s=wall_s())
+            if events:
+                await self._store.append(batch_id, epoch, events)
+        except StoreError as error:  # keeps no other batch from being served
+            self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
+            if isinstance(error, UnreadableLog):
+                self._unresumed.discard(batch_id)  # it will not become better
+            return None
+        self._unresumed.discard(batch_id)
+        state = fold(batch_id, [*log, *events])
+        log_cut_off(self._log, state, events, log)
+        self._log.warning("batch_resumed", batch_id=batch_id, cut_off=len(events))
+        if isinstance(events[-1] if events else None, BatchFinished):
+            log_batch_end(self._log, state)
+            return None
+        return self.enrol(Timeline(state), epoch=epoch)
+
+    # Running them.
+
+    def get(self, batch_id: str) -> BatchRun:
+        """The run of a batch that has not ended.
+
+        Raises:
+            StoreError: it has not been taken up yet.
+        """
+        run = self.roster.runs.get(batch_id)
+        if run is None:
+            raise _not_taken_up(batch_id)
+        return run
+
+    async def run(self, batch_id: str) -> None:
+        """Run the batch to its end, unless it runs already."""
+        run = self.roster.runs.get(batch_id)
+        if run is None or run.has_begun:
+            return
+        run.has_begun = True
+        timeout_s = self._batch_timeout_s(run.state.order)
+        try:
+            await run_batch(run, self._maker, timeout_s=timeout_s, log=self._log)
+        except* Fenced:
+            self._log.warning("batch_fenced", batch_id=batch_id)
+        except* Exception as error:  # noqa: BLE001 - the edge of a batch's task
+            self._log.error("batch_crashed", batch_id=batch_id, exc_info=error)
+            await self._end_crashed(run)
+        self._recent_s.extend(run.made_s)
+        self.roster.drop(run)
+        if run.state.is_final:
+            log_batch_end(self._log, run.state)
+
+    def restart_clock(self, run: BatchRun) -> None:
+        """Give a run that is under way its whole time again."""
+        run.deadline.start(self._batch_timeout_s(run.state.order))
+
+    def mean_slide_s(self) -> float | None:
+        """How long a slide took lately; `None` before the first."""
+        return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
+
+    async def _end_crashed(self, run: BatchRun) -> None:
+        """End truthfully a batch whose run broke down."""
+        log = await self._store.read(run.batch_id)
+        elapsed_s = run.timeline.elapsed_s
+        ends = end_unfinished(run.state, code="internal", at_s=wall_s(), total_time_s=elapsed_s)
+        await run.record(*ends)
+        log_cut_off(self._log, run.state, ends, log)
+
+    def _batch_timeout_s(self, order: BatchOrder) -> float:
+        if self._limits.batch_timeout_s:
+            return self._limits.batch_timeout_s
+        rounds = math.ceil(len(order.slides) / order.max_workers)
+        return max(_MIN_BATCH_TIMEOUT_S, self._limits.slide_timeout_s * rounds)
+
+    # Stopping.
+
+    def refuse_if_stopping(self) -> None:
+        """Raise `Stopping` once the service shuts down."""
+        if self.stopping.is_set():
+            raise Stopping
+
+    def close(self) -> None:
+        """Begin nothing new; calls under way go on."""
+        self.stopping.set()
+        for run in self.roster.runs.values():
+            run.deadline.close(_last_code(run))
+
+    async def end(self, *, grace_s: float) -> None:
+        """Give calls under way `grace_s`, then leave the rest to the next start."""
+        await self._drain(timeout_s=grace_s)
+        for run in self.roster.runs.values():
+            run.deadline.cut(_last_code(run))
+        await self._drain(timeout_s=_LAST_WRITES_S)
+        # Only a store that fails leaves anything here; the next start reads what it has.
+        await self._queue.stop()
+        for run in tuple(self.roster.runs.values()):
+            self._log.error("batch_not_written", batch_id=run.batch_id)
+            await run.recorder.close()
+            self.roster.drop(run)
+
+    async def _drain(self, *, timeout_s: float) -> None:
+        until_s = monotonic_s() + timeout_s
+        await self._queue.drain(timeout_s=timeout_s)
+        if self._singles:
+            await asyncio.wait(self._singles, timeout=max(0.0, until_s - monotonic_s()))
+
+
+def _not_taken_up(batch_id: str) -> StoreError:
+    return StoreError(f"batch {batch_id} could not be taken up yet after the start")
+
+
+def _last_code(run: BatchRun) -> SlideErrorCode | None:
+    """What a stop ends slides in: a single one has its caller's answer, others are left open."""
+    return "interrupted" if run.state.order.is_single else None
