@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -68,10 +69,10 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
 
 def _routes(settings: Settings) -> list[BaseRoute]:
     prefix = settings.api_prefix
-    document = build_openapi(ENDPOINTS, prefix=prefix)
+    describe = cache(lambda: build_openapi(ENDPOINTS, prefix=prefix))  # no start waits for it
 
     async def openapi(_: Request) -> Response:
-        return Response(document, media_type="application/json")
+        return Response(describe(), media_type="application/json")
 
     routes: list[BaseRoute] = [
         Route(
