@@ -7,7 +7,8 @@ SlideloomError
 │   ├── BodyTooLarge          more bytes than the route takes
 │   ├── NotJson               another media type than application/json
 │   ├── UnknownBatch          no such batch (any more)
-│   ├── UnknownSlide          no such slide or version in the batch
+│   ├── UnknownSlide          no such slide in the batch
+│   │   └── UnknownVersion        no such picture of the slide
 │   ├── SlideUnderWay         the slide is being made: it cannot be changed now
 │   ├── KeyReused             the Idempotency-Key stands for another request
 │   └── UnknownSession        no log files of such a session
@@ -122,13 +123,21 @@ class UnknownBatch(RequestError):
 
 
 class UnknownSlide(RequestError):
-    """The batch has no such slide, or the slide no such version."""
+    """The batch has no such slide."""
 
     code = "not_found"
 
-    def __init__(self, slide_id: str, version: int | None = None) -> None:
-        what = f"slide {slide_id!r}"
-        super().__init__(what if version is None else f"version {version} of {what}")
+    def __init__(self, slide_id: str) -> None:
+        super().__init__(f"no slide {slide_id!r}")
+        self.slide_id = slide_id
+
+
+class UnknownVersion(UnknownSlide):
+    """The slide has no such picture."""
+
+    def __init__(self, slide_id: str, version: str) -> None:
+        super().__init__(slide_id)
+        self.version = version
 
 
 class SlideUnderWay(RequestError):

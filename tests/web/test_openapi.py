@@ -25,7 +25,7 @@ async def test_document_is_valid_and_lists_every_route(service: Running) -> None
     }
     files = {"/", "/api/docs", "/api/openapi.json"}
     served = {
-        (method, route.path.replace(":path}", "}"))
+        (method, route.path.replace(":text}", "}"))
         for route in create_app(Settings()).routes
         if isinstance(route, Route) and route.path not in files
         for method in route.methods or ()

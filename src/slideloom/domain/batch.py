@@ -10,6 +10,7 @@ from slideloom.domain.events import (
     BatchCancelled,
     BatchFinished,
     BatchOrder,
+    BatchResumed,
     BatchStarted,
     BatchSubmitted,
     Event,
@@ -53,12 +54,14 @@ class SlideState(Struct, frozen=True, kw_only=True):
     """Paid-path calls begun, over all runs."""
     possibly_billed: int = 0
     """Attempts without a picture that the provider may charge for."""
+    unpriced: int = 0
+    """Those of them of which nobody has said what they cost."""
     in_flight: SlideStarted | None = None
     """The attempt that has begun and not ended."""
     cut_offs: int = 0
     """How often in a row a crash came in the middle of an attempt."""
     is_anew: bool = False
-    """Whether it is to be made without the cache."""
+    """Whether a new version is wanted that has not been made yet: none from the cache will do."""
     started_at_s: float | None = None
     """When this run's first attempt began, on the wall clock."""
     generation_time_s: float | None = None
@@ -110,9 +113,9 @@ class BatchState(Struct, frozen=True, kw_only=True):
     status: BatchPhase = "pending"
     is_cancelled: bool = False
     wanted_at_s: float = 0.0
-    """When it was ordered, or reopened after its end."""
+    """When it was ordered, taken up by another process, or reopened after its end."""
     spent_s: float = 0.0
-    """Seconds that its earlier runs took."""
+    """Seconds that it took before that."""
     total_time_s: float | None = None
     """Of all its runs; set once the batch has ended."""
 
@@ -166,6 +169,8 @@ def apply(state: BatchState, event: Event) -> BatchState:
             raise UnreadableLog(message)
         case BatchStarted():
             return replace(state, status="running")
+        case BatchResumed():
+            return replace(state, spent_s=event.spent_s, wanted_at_s=event.at_s)
         case BatchCancelled():
             return state if state.is_final else replace(state, is_cancelled=True)
         case SlidesReopened():
@@ -194,7 +199,7 @@ def _reopen(state: BatchState, event: SlidesReopened) -> BatchState:
         slide = replace(
             state.slides[place],
             status="pending",
-            is_anew=event.anew,
+            is_anew=event.anew or state.slides[place].is_anew,
             cut_offs=0,
             started_at_s=None,
             generation_time_s=None,
@@ -233,11 +238,10 @@ def _apply_to_slide(slide: SlideState, event: SlideEvent) -> SlideState:
         case SlideFailed():
             return _fail(_close_attempt(slide, event), event)
         case SlideRestored():
-            return replace(
-                slide, status="done", shown=event.version - 1, error_code=None, error_detail=""
-            )
+            return _restore(slide, event)
         case SlideCharged():
-            return replace(slide, cost_usd=_add(slide.cost_usd, event.cost_usd))
+            unpriced = max(0, slide.unpriced - 1)
+            return replace(slide, unpriced=unpriced, cost_usd=_add(slide.cost_usd, event.cost_usd))
         case _:
             assert_never(event)
 
@@ -261,6 +265,7 @@ def _close_attempt(slide: SlideState, event: SlideRetrying | SlideDone | SlideFa
         slide,
         in_flight=None,
         possibly_billed=slide.possibly_billed + event.possibly_billed,
+        unpriced=slide.unpriced + (event.possibly_billed and event.cost_usd is None),
         cost_usd=_add(slide.cost_usd, event.cost_usd),
     )
 
@@ -284,6 +289,7 @@ def _show(slide: SlideState, event: SlideDone) -> SlideState:
     return replace(
         slide,
         status="done",
+        is_anew=False,
         cut_offs=0,
         generation_time_s=event.generation_time_s,
         final_prompt=final_prompt,
@@ -291,6 +297,18 @@ def _show(slide: SlideState, event: SlideDone) -> SlideState:
         model=event.model,
         versions=(*slide.versions, version),
         shown=len(slide.versions),
+    )
+
+
+def _restore(slide: SlideState, event: SlideRestored) -> SlideState:
+    return replace(
+        slide,
+        status="done",
+        shown=event.version - 1,
+        is_anew=False,
+        error_code=None,
+        error_detail="",
+        retry_after_s=None,
     )
 
 

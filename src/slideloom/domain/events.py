@@ -54,6 +54,13 @@ class BatchStarted(_Event, frozen=True, tag="batch.started"):
     """A run of the batch began."""
 
 
+class BatchResumed(_Event, frozen=True, tag="batch.resumed"):
+    """Another process goes on with it, after a stop or a crash."""
+
+    spent_s: float
+    """Seconds it has taken before; those in between count for nothing."""
+
+
 class BatchCancelled(_Event, frozen=True, tag="batch.cancelled"):
     """Somebody wants no more of it: no attempt begins any more, those under way are given up."""
 
@@ -162,4 +169,12 @@ class BatchFinished(_Event, frozen=True, tag="batch.finished"):
 
 SlideEvent = SlideStarted | SlideRetrying | SlideDone | SlideFailed | SlideRestored | SlideCharged
 """What concerns one slide, at its `place`."""
-Event = BatchSubmitted | BatchStarted | BatchCancelled | SlidesReopened | SlideEvent | BatchFinished
+Event = (
+    BatchSubmitted
+    | BatchStarted
+    | BatchResumed
+    | BatchCancelled
+    | SlidesReopened
+    | SlideEvent
+    | BatchFinished
+)

@@ -142,7 +142,10 @@ class BatchEngine:
         submitted = BatchSubmitted(at_s=wall_s(), order=order)
         taken_id = await self._store.create(batch_id, submitted, key=key)
         if taken_id != batch_id:
-            return await self.get(taken_id), True
+            timeline = await self.get(taken_id)
+            if not timeline.state.is_final:
+                self._runs.get(taken_id)  # else nobody here could say when it ends
+            return timeline, True
         run = self._runs.enrol(Timeline(fold(batch_id, [submitted])), epoch=1)
         log_batch_start(self._log, run.state)
         await self._runs.begin(run)

@@ -29,10 +29,19 @@ class Hold(Struct, eq=False):
 class Budget:
     """The money of one batch; without a limit, everything may be spent."""
 
-    def __init__(self, limit_usd: float | None, *, spent_usd: float = 0.0) -> None:
-        """`spent_usd` is what earlier runs of the batch took."""
+    def __init__(
+        self, limit_usd: float | None, *, spent_usd: float = 0.0, unpriced_calls: int = 0
+    ) -> None:
+        """Take what earlier runs of the batch spent.
+
+        Args:
+            limit_usd: for all runs.
+            spent_usd: what is known.
+            unpriced_calls: those that may be charged, and nobody says how much.
+        """
         self._limit_usd = limit_usd
         self._spent_usd = spent_usd
+        self._unpriced_calls = unpriced_calls
         self._held: list[Hold] = []
         self._dearest_usd: float | None = None
         """The most that an attempt of this batch has cost."""
@@ -69,6 +78,7 @@ class Budget:
             self._held.append(Hold(0.0))
             return True
         most_usd = self._expect(*models)
+        self._price_earlier_calls(most_usd)
         if most_usd is None:  # one at a time, until a bill tells
             if self._is_blind:
                 raise OverBudget(NO_PRICE.format(" or ".join(models)))
@@ -85,6 +95,14 @@ class Budget:
             return False
         self._held.append(Hold(most_usd))
         return True
+
+    def _price_earlier_calls(self, most_usd: float | None) -> None:
+        """They are reckoned like the calls of this run: at the most that one may cost."""
+        if most_usd is None:
+            self._is_blind = self._is_blind or self._unpriced_calls > 0
+            return
+        self._spent_usd += self._unpriced_calls * most_usd
+        self._unpriced_calls = 0
 
     def _expect(self, *models: str) -> float | None:
         """What an attempt may cost: the price list's highest, or the dearest one so far."""

@@ -12,7 +12,7 @@ from slideloom.engine.journal import log_batch_start
 from slideloom.engine.run import BatchRun
 from slideloom.engine.runs import Runs
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import SlideUnderWay, UnknownSlide
+from slideloom.errors import SlideUnderWay, StoreError, UnknownSlide, UnknownVersion
 from slideloom.logs import Log
 
 _CANCEL_S = 5.0
@@ -31,12 +31,21 @@ class Changes:
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def cancel(self, run: BatchRun) -> None:
-        """Begin no more attempts, give up those under way; wait for the end a while."""
+        """Begin no more attempts, give up those under way; wait for the end a while.
+
+        Raises:
+            StoreError: it could not be written yet. It is carried out all the same.
+        """
         run.deadline.close("cancelled")
-        if not run.state.is_cancelled:
-            await run.record(BatchCancelled(at_s=wall_s()))
+        # In front of what the cut brings: a crash in between leaves a cancelled batch.
+        written = run.recorder.put(BatchCancelled(at_s=wall_s()))
         run.deadline.cut("cancelled")
-        await self._runs.run(run.batch_id)  # if it still waits for its turn
+        if not run.has_begun:
+            self._runs.hurry(run)
+        await asyncio.wait({written}, timeout=_CANCEL_S)
+        if not written.done():
+            message = f"the cancel of batch {run.batch_id} could not be written yet"
+            raise StoreError(message)
         await run.timeline.wait_finished(timeout_s=_CANCEL_S)
 
     async def reopen(self, batch_id: str, choose: Choice, *, anew: bool) -> Timeline:
@@ -65,7 +74,7 @@ class Changes:
             if not slide.is_final:
                 raise SlideUnderWay(slide_id)
             if not 1 <= version <= len(slide.versions):
-                raise UnknownSlide(slide_id, version)
+                raise UnknownVersion(slide_id, str(version))
             if slide.picture is not slide.versions[version - 1]:
                 await run.record(SlideRestored(at_s=wall_s(), place=place, version=version))
             return run.timeline

@@ -31,8 +31,10 @@ class Deadline:
         self._calling: set[asyncio.Timeout] = set()
 
     def start(self, timeout_s: float) -> None:
-        """Begin the budget, or begin it anew for what has not begun."""
+        """Begin the budget, or begin it anew, also for what waits or calls already."""
         self._at_s = monotonic_s() + timeout_s
+        if not self._is_closed:
+            _move(self._waiting | self._calling, self._at_s)
 
     def left_s(self) -> float:
         """Seconds left; endless before the start."""
@@ -52,13 +54,13 @@ class Deadline:
         """From now on nothing new is begun; calls under way go on."""
         if not self._is_closed:
             self._is_closed, self._code = True, code
-        _expire(self._waiting)
+        _move(self._waiting, monotonic_s())
 
     def cut(self, code: SlideErrorCode | None) -> None:
         """End also the calls under way."""
         self.close(code)
         self._at_s = monotonic_s()
-        _expire(self._calling)
+        _move(self._calling, self._at_s)
 
     def check(self) -> None:
         """Raise `TimeUp` or `Stopping` when nothing new may be begun."""
@@ -98,7 +100,7 @@ class Deadline:
         return Stopping() if self._code is None else TimeUp(self._code)
 
 
-def _expire(timeouts: set[asyncio.Timeout]) -> None:
+def _move(timeouts: set[asyncio.Timeout], at_s: float) -> None:
     for timeout in timeouts:
         if not timeout.expired():  # one that is just expiring cannot be moved
-            timeout.reschedule(monotonic_s())
+            timeout.reschedule(at_s)

@@ -39,13 +39,21 @@ class Recorder:
             Fenced: another run has taken the batch; of `events` only the costs were written.
             UnicodeEncodeError: one of them holds what is no text; none is written.
         """
+        await self.put(*events)
+
+    def put(self, *events: Event) -> asyncio.Future[None]:
+        """Have `events` written after all that was recorded before; done once they are.
+
+        Raises:
+            UnicodeEncodeError: as `record`.
+        """
         encoded = [encode_event(event) for event in events]
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((encoded, written))
         if self._writer is None or self._writer.done():
             name = f"writer {self.batch_id}"
             self._writer = asyncio.create_task(self._write_waiting(), name=name)
-        await written
+        return written
 
     async def settle(self) -> None:
         """Wait until everything recorded so far is written."""

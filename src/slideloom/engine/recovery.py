@@ -6,7 +6,14 @@ from typing import Literal
 
 from slideloom.clock import wall_s
 from slideloom.domain.batch import BatchState, SlideState
-from slideloom.domain.events import BatchFinished, Event, SlideDone, SlideFailed, SlideRetrying
+from slideloom.domain.events import (
+    BatchFinished,
+    BatchResumed,
+    Event,
+    SlideDone,
+    SlideFailed,
+    SlideRetrying,
+)
 from slideloom.domain.ratio import parse_ratio
 from slideloom.errors import SlideErrorCode
 from slideloom.stores.base import ImageStore
@@ -20,7 +27,7 @@ _MOST_CUT_OFFS = 3
 def plan_resume(
     state: BatchState, *, found: Mapping[int, SlideDone], policy: InFlightPolicy, at_s: float
 ) -> list[Event]:
-    """What is to be written before an unfinished batch goes on.
+    """What is to be written when another process takes up an unfinished batch.
 
     `found` are the pictures that a crash left unrecorded, by place. A batch that nobody
     wants any more is ended instead: a cancelled one, or a single slide, whose caller is gone.
@@ -29,11 +36,12 @@ def plan_resume(
         code: SlideErrorCode = "cancelled" if state.is_cancelled else "interrupted"
         took_s = state.logged_s
         return end_unfinished(state, code=code, at_s=at_s, total_time_s=took_s, found=found)
-    return [
+    closed = [
         found.get(place) or _close_attempt(place, slide, policy=policy, at_s=at_s)
         for place, slide in enumerate(state.slides)
         if slide.in_flight is not None
     ]
+    return [BatchResumed(at_s=at_s, spent_s=round(state.logged_s, 3)), *closed]
 
 
 def _close_attempt(

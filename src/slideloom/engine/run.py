@@ -134,7 +134,11 @@ async def _make_wanted(run: BatchRun, maker: SlideMaker, *, log: Log) -> None:
     """Make the slides that wait, and those that are reopened meanwhile."""
     order = run.state.order
     limit_usd = order.max_cost_usd if maker.lanes.first.bills else None
-    budget = Budget(limit_usd, spent_usd=cost_usd(run.state) or 0.0)
+    budget = Budget(
+        limit_usd,
+        spent_usd=cost_usd(run.state) or 0.0,
+        unpriced_calls=sum(slide.unpriced for slide in run.state.slides),
+    )
     shared = _Round(run=run, maker=maker, log=log, orders=to_draw_orders(order), budget=budget)
     made, lead = None, order.reference_place
     if lead is not None:

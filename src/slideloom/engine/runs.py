@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchFinished, BatchOrder
+from slideloom.domain.events import BatchOrder
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.lanes import SINGLES
 from slideloom.engine.recorder import Recorder
@@ -72,7 +72,7 @@ class Runs:
         self._limits = limits
         self._log = log
         self._single_slots = asyncio.Semaphore(limits.single_workers)
-        self._singles: set[asyncio.Task[None]] = set()
+        self._hurried: set[asyncio.Task[None]] = set()
         self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
         self._unresumed: set[str] = set()
         """Batches left open that the store did not give."""
@@ -94,12 +94,16 @@ class Runs:
 
     async def begin(self, run: BatchRun) -> None:
         """Have the batch run, soon; a single slide waits for no batch."""
-        if not run.state.order.is_single:
+        if run.state.order.is_single:
+            self.hurry(run)
+        else:
             await self._queue.submit(run.batch_id)
-            return
-        task = asyncio.create_task(self.run(run.batch_id), name=f"single slide {run.batch_id}")
-        self._singles.add(task)
-        task.add_done_callback(self._singles.discard)
+
+    def hurry(self, run: BatchRun) -> None:
+        """Have the batch run now, out of its turn."""
+        task = asyncio.create_task(self.run(run.batch_id), name=f"batch {run.batch_id} out of turn")
+        self._hurried.add(task)
+        task.add_done_callback(self._hurried.discard)
 
     async def revive(self, batch_id: str) -> BatchRun:
         """A new run of a batch that has ended.
@@ -146,8 +150,7 @@ class Runs:
             found = await find_left_behind(state, self._maker.images)
             policy = self._limits.resume_in_flight
             events = plan_resume(state, found=found, policy=policy, at_s=wall_s())
-            if events:
-                await self._store.append(batch_id, epoch, events)
+            await self._store.append(batch_id, epoch, events)
         except StoreError as error:  # keeps no other batch from being served
             self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
             if isinstance(error, UnreadableLog):
@@ -156,8 +159,8 @@ class Runs:
         self._unresumed.discard(batch_id)
         state = fold(batch_id, [*log, *events])
         log_cut_off(self._log, state, events, log)
-        self._log.warning("batch_resumed", batch_id=batch_id, cut_off=len(events))
-        if isinstance(events[-1] if events else None, BatchFinished):
+        self._log.warning("batch_resumed", batch_id=batch_id)
+        if state.is_final:
             log_batch_end(self._log, state)
             return None
         return self.enrol(Timeline(state), epoch=epoch)
@@ -245,8 +248,8 @@ class Runs:
     async def _drain(self, *, timeout_s: float) -> None:
         until_s = monotonic_s() + timeout_s
         await self._queue.drain(timeout_s=timeout_s)
-        if self._singles:
-            await asyncio.wait(self._singles, timeout=max(0.0, until_s - monotonic_s()))
+        if self._hurried:
+            await asyncio.wait(self._hurried, timeout=max(0.0, until_s - monotonic_s()))
 
 
 def _not_taken_up(batch_id: str) -> StoreError:

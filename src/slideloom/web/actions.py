@@ -10,7 +10,7 @@ from starlette.responses import Response
 from slideloom.domain.request import MAX_SLIDES
 from slideloom.domain.status import BatchStatus
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import UnknownSlide
+from slideloom.errors import UnknownVersion
 from slideloom.web.batches import BATCH_ID, POLL_AFTER_S, locate, show_status
 from slideloom.web.bodies import json_response, read_json_or_nothing
 from slideloom.web.endpoint import Endpoint, Parameter, services
@@ -49,7 +49,7 @@ async def restore(request: Request) -> Response:
     batch_id, slide_id = request.path_params["batch_id"], request.path_params["slide_id"]
     number = request.path_params["version"]
     if re.fullmatch(r"[0-9]{1,9}", number) is None:
-        raise UnknownSlide(slide_id, number)
+        raise UnknownVersion(slide_id, number)
     return _answer(request, await services(request).engine.restore(batch_id, slide_id, int(number)))
 
 
@@ -103,7 +103,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="POST",
-        path="/slide/batch/{batch_id}/slides/{slide_id:path}/regenerate",
+        path="/slide/batch/{batch_id}/slides/{slide_id:text}/regenerate",
         handler=regenerate,
         summary="Make a new version of one slide, never from the cache",
         tag="Batches",
@@ -113,7 +113,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="POST",
-        path="/slide/batch/{batch_id}/slides/{slide_id:path}/versions/{version}/restore",
+        path="/slide/batch/{batch_id}/slides/{slide_id:text}/versions/{version}/restore",
         handler=restore,
         summary="Show an earlier version of one slide again",
         tag="Batches",

@@ -4,12 +4,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slideloom.assembly import Services
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Text(Convertor[str]):
+    """A part of a path that may be any text: slashes and line ends too."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("text", _Text())
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
@@ -44,6 +60,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """One such body."""
     parameters: tuple[Parameter, ...] = ()
     below_prefix: bool = True
+
+    @property
+    def plain_path(self) -> str:
+        """Without Starlette's words for what a part may hold."""
+        return self.path.replace(":text}", "}")
 
 
 def services(request: Request) -> Services:

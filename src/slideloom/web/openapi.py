@@ -21,7 +21,7 @@ def build_openapi(endpoints: Iterable[Endpoint], *, prefix: str) -> bytes:
     schema_of = dict(zip(map(id, kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in table:
-        path = (prefix if endpoint.below_prefix else "") + _plain(endpoint.path)
+        path = (prefix if endpoint.below_prefix else "") + endpoint.plain_path
         operation = _operation(endpoint, schema_of)
         paths.setdefault(path, {})[endpoint.method.lower()] = operation
     return msgspec.json.encode(
@@ -49,7 +49,7 @@ def _kinds(table: Iterable[Endpoint]) -> Iterator[Any]:
 
 def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{endpoint.method.lower()}{_plain(endpoint.path).title()}".translate(
+        "operationId": f"{endpoint.method.lower()}{endpoint.plain_path.title()}".translate(
             str.maketrans("", "", "/-_{}")
         ),
         "summary": endpoint.summary,
@@ -69,11 +69,6 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
             "content": {"application/json": media},
         }
     return operation
-
-
-def _plain(path: str) -> str:
-    """Without Starlette's word for a part that may hold slashes."""
-    return path.replace(":path}", "}")
 
 
 def _parameter(parameter: Parameter, schema_of: dict[int, Any]) -> dict[str, Any]:

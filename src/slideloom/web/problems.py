@@ -29,6 +29,7 @@ from slideloom.errors import (
     UnknownBatch,
     UnknownSession,
     UnknownSlide,
+    UnknownVersion,
 )
 from slideloom.web.endpoint import services
 
@@ -116,6 +117,7 @@ _STATUS: dict[type[SlideloomError], int] = {
     SlideUnderWay: 409,
     UnknownBatch: 404,
     UnknownSlide: 404,
+    UnknownVersion: 404,
     UnknownSession: 404,
     StorageFull: 507,
     StoreError: 503,
@@ -143,8 +145,12 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
         "zh": "没有这个批次，或其记录已被清理。",
     },
     UnknownSlide: {
-        "en": "The batch has no {0}.",
-        "zh": "该批次中没有这一页或这个版本：{0}。",
+        "en": "The batch has no slide {0.slide_id}.",
+        "zh": "该批次中没有这一页：{0.slide_id}。",
+    },
+    UnknownVersion: {
+        "en": "The slide {0.slide_id} has no version {0.version}.",
+        "zh": "第 {0.slide_id} 页没有版本 {0.version}。",
     },
     SlideUnderWay: {
         "en": "The slide is being made just now; wait for its end, then try again.",
