@@ -9,6 +9,7 @@ from slideloom.domain.batch import BatchState, SlideState, fold
 from slideloom.domain.events import (
     BatchCancelled,
     BatchFinished,
+    BatchResumed,
     BatchStarted,
     BatchSubmitted,
     Event,
@@ -207,7 +208,8 @@ def test_restored_picture_may_complete_a_batch_that_had_failed() -> None:
 def test_late_charge_changes_the_cost_and_nothing_else() -> None:
     before, later = after(), after(SlideCharged(at_s=21, place=1, cost_usd=0.04))
     assert later.slides[1].cost_usd == 0.04
-    assert replace(later.slides[1], cost_usd=None) == before.slides[1]
+    assert later.slides[1].possibly_billed == before.slides[1].possibly_billed == 1
+    assert later.slides[1].error_code == before.slides[1].error_code == "timeout"
     assert (later.status, later.total_time_s) == (before.status, before.total_time_s)
     twice = after(*[SlideCharged(at_s=21, place=0, cost_usd=0.04)] * 2)
     assert twice.slides[0].cost_usd == pytest.approx(0.05 + 0.08)
@@ -250,3 +252,30 @@ def test_attempts_and_possible_bills_are_summed_over_all_runs() -> None:
         started(0), cut_off(), started(0), failed(0, possibly_billed=True), reopened(0), started(0)
     )
     assert (slide.attempts, slide.possibly_billed, slide.in_flight_bills) == (3, 2, True)
+
+
+def test_time_until_another_process_goes_on_counts_for_nothing() -> None:
+    running = [*log(), started(0, at_s=10)]
+    resumed = fold("b", [*running, BatchResumed(at_s=90_000, spent_s=10)])
+    assert (resumed.status, resumed.logged_s) == ("running", 10)
+    assert resumed.slides == fold("b", running).slides
+    later = fold("b", [*running, BatchResumed(at_s=90_000, spent_s=10), started(1, at_s=90_005)])
+    assert later.logged_s == 15
+
+
+def test_calls_nobody_priced_are_counted_until_a_late_charge_tells() -> None:
+    maybe = failed(0, possibly_billed=True)
+    assert first_after(started(0), cut_off(), started(0), maybe).unpriced == 2
+    assert first_after(started(0), replace(maybe, cost_usd=0.01)).unpriced == 0
+    assert first_after(started(0), failed(0)).unpriced == 0
+    charged = SlideCharged(at_s=9, place=0, cost_usd=0.04)
+    slide = first_after(started(0), maybe, charged)
+    assert (slide.unpriced, slide.possibly_billed, slide.cost_usd) == (0, 1, 0.04)
+    assert first_after(started(0), failed(0), charged).unpriced == 0
+
+
+def test_new_version_is_wanted_until_it_is_made_or_an_old_one_restored() -> None:
+    wanted: list[Event] = [reopened(0, anew=True), started(0), failed(0)]
+    assert after(*wanted, reopened(0)).slides[0].is_anew
+    assert not after(*wanted, reopened(0), started(0), done(0)).slides[0].is_anew
+    assert not after(*wanted, SlideRestored(at_s=200, place=0, version=1)).slides[0].is_anew
