@@ -46,6 +46,7 @@ class Changes:
         if not written.done():
             message = f"the cancel of batch {run.batch_id} could not be written yet"
             raise StoreError(message)
+        written.result()
         await run.timeline.wait_finished(timeout_s=_CANCEL_S)
 
     async def reopen(self, batch_id: str, choose: Choice, *, anew: bool) -> Timeline:

@@ -62,6 +62,11 @@ class Deadline:
         self._at_s = monotonic_s()
         _move(self._calling, self._at_s)
 
+    def leave(self) -> None:
+        """Begin nothing new here, whatever it was closed for: another run has it."""
+        self._is_closed, self._code = True, None
+        _move(self._waiting, monotonic_s())
+
     def check(self) -> None:
         """Raise `TimeUp` or `Stopping` when nothing new may be begun."""
         if self._is_closed or self.left_s() <= 0:

@@ -82,12 +82,19 @@ class Recorder:
     async def _write(self, events: Sequence[Encoded]) -> Exception | None:
         fault = await self._append(self._epoch, events)
         if fault is None:
-            self.timeline.announce([one.event for one in events])
-        elif isinstance(fault, Fenced) and (charges := _list_charges(events)):
+            return self._announce(events)
+        if isinstance(fault, Fenced) and (charges := _list_charges(events)):
             # An answer that comes too late changes nothing but what was spent.
             late = await self._append(None, charges)
             self._log.warning("late_answer", batch_id=self.batch_id, exc_info=late)
         return fault
+
+    def _announce(self, events: Sequence[Encoded]) -> Exception | None:
+        try:
+            self.timeline.announce([one.event for one in events])
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            return error
+        return None
 
     async def _append(self, epoch: int | None, events: Sequence[Encoded]) -> Exception | None:
         """Write, and again while the store fails; why it cannot be."""

@@ -171,7 +171,7 @@ async def _make_slide(shared: _Round, place: int) -> None:
         await _end_slide(run, job, end, log=shared.log)
     except (Stopping, Fenced):
         # Its log says how far it is. Brothers whose calls are out end by themselves: they cost.
-        run.deadline.close(None)
+        run.deadline.leave()
     finally:
         shared.under_way.discard(place)
         run.notice()

@@ -272,7 +272,8 @@ def answer_slide_failure(
     told = dict(headers)
     if code == "rate_limited":
         told["Retry-After"] = str(math.ceil(slide.retry_after_s or 1))
-    elif _SLIDE_STATUS[code] == HTTPStatus.SERVICE_UNAVAILABLE:
+    elif _SLIDE_STATUS[code] == HTTPStatus.SERVICE_UNAVAILABLE and not headers:
+        # A request that was carried out before has this answer for good.
         told["Retry-After"] = str(_STOPPING_RETRY_S)
     return _problem(request, _SLIDE_STATUS[code], code, detail, headers=told)
 
