@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import uvicorn
@@ -26,6 +27,7 @@ _EXIT_CODES: dict[Trouble, int] = {"none": 0, "doubt": 0, "here": 1, "account": 
 """Of `slideloom check`. Source: reliability findings, section 7."""
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
+_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CONNECTIONS_GRACE_S = 5
 """Whole seconds for answers under way once the engine has come to its end."""
 
@@ -78,6 +80,27 @@ async def _check(settings: Settings, warnings: Sequence[str], *, prints: bool) -
 def main() -> None:
     """The console script."""
     app()
+
+
+class _Listener(socket.socket):
+    """Takes connections; where no file is left for one, asyncio is told so only once.
+
+    It would try as often as connections may wait, and log each. Source: CPython 3.11,
+    `BaseSelectorEventLoop._accept_connection`.
+    """
+
+    _is_out = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """See `socket.socket`."""
+        if self._is_out:
+            self._is_out = False
+            raise BlockingIOError  # ends this round; asyncio begins another in a second
+        try:
+            return super().accept()
+        except OSError as error:
+            self._is_out = error.errno in _OUT_OF_FILES
+            raise
 
 
 class _CannotListenError(Exception):
@@ -149,7 +172,7 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # The protocol by name: asyncio sends without delay only where it is, and an
     # answer in two pieces would wait 40 ms for the client's acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = _Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))

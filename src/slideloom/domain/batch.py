@@ -140,7 +140,8 @@ def fold(batch_id: str, events: Iterable[Event]) -> BatchState:
     """The state after all `events`, the whole log from its start.
 
     Raises:
-        UnreadableLog: the log does not begin with the order, or has it twice.
+        UnreadableLog: the log does not begin with the order, has it twice, or speaks of
+            slides or versions that are not there.
     """
     log = iter(events)
     first = next(log, None)
@@ -155,8 +156,12 @@ def fold(batch_id: str, events: Iterable[Event]) -> BatchState:
         wanted_at_s=first.at_s,
         slides=(SlideState(),) * len(first.order.slides),
     )
-    for event in log:
-        state = apply(state, event)
+    try:
+        for event in log:
+            state = apply(state, event)
+    except IndexError as error:
+        message = f"the log of batch {batch_id} speaks of a slide that is not there"
+        raise UnreadableLog(message) from error
     return state
 
 
@@ -179,6 +184,9 @@ def apply(state: BatchState, event: Event) -> BatchState:
             return replace(state, status=_verdict(state), total_time_s=event.total_time_s)
         case _:
             slide = _apply_to_slide(state.slides[event.place], event)
+            if slide.shown is not None and not 0 <= slide.shown < len(slide.versions):
+                message = f"batch {state.batch_id} shows a version that is not there"
+                raise UnreadableLog(message)
             state = _with_slide(state, event.place, slide)
             # A picture that is shown again may be the only one of an ended batch.
             return replace(state, status=_verdict(state)) if state.is_final else state

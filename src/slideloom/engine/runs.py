@@ -156,6 +156,10 @@ class Runs:
             if isinstance(error, UnreadableLog):
                 self._unresumed.discard(batch_id)  # it will not become better
             return None
+        except Exception as error:  # noqa: BLE001 - as above: a record that makes no sense
+            self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
+            self._unresumed.discard(batch_id)
+            return None
         self._unresumed.discard(batch_id)
         state = fold(batch_id, [*log, *events])
         log_cut_off(self._log, state, events, log)

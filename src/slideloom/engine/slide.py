@@ -1,6 +1,7 @@
 """Make one slide: cache, slot, attempt, check, keep, and again where the policy says so."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -265,7 +266,9 @@ class SlideMaker:
             facts = await draft.inspect()
             if self._rules.aspect_fix == "off" or job.fits(facts):
                 return facts
-            return await draft.fit(job.order.ratio, self._rules.aspect_fix)
+            with contextlib.suppress(StorageFull):  # as it came it is on the disk, and paid
+                return await draft.fit(job.order.ratio, self._rules.aspect_fix)
+            return facts
         except NotAPicture as error:
             raise CorruptPicture(str(error)) from error
 

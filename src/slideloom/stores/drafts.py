@@ -10,7 +10,7 @@ import contextlib
 import os
 import uuid
 from collections.abc import Callable
-from io import BufferedWriter
+from io import BufferedRandom, BufferedWriter
 from pathlib import Path
 
 from aiofiles.threadpool import wrap
@@ -31,7 +31,8 @@ class _Part(Struct, frozen=True):
     """An unnamed picture on the disk."""
 
     path: Path
-    file: BufferedWriter
+    file: BufferedRandom
+    """Also for reading it: what is paid must be kept, even if no more files may be opened."""
     writer: AsyncBufferedIOBase
     """Of aiofiles, over `file`."""
 
@@ -39,12 +40,32 @@ class _Part(Struct, frozen=True):
 class DraftFolder:
     """Opens drafts in one folder, as long as there is room."""
 
-    def __init__(self, folder: Path, disk: DiskThreads, *, check_space: Callable[[], None]) -> None:
-        """Take the folder and its threads; `check_space` raises `StorageFull`, and may block."""
+    def __init__(
+        self, folder: Path, disk: DiskThreads, *, check_space: Callable[[int], None]
+    ) -> None:
+        """Take the folder and its threads.
+
+        `check_space` raises `StorageFull` unless there is room for so many drafts; it may block.
+        """
         self.disk = disk
         self._folder = folder
         self._check_space = check_space
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._folder_file = -1
+        self._open: set[Path] = set()
+        """Drafts under way, whose room nobody else may count on."""
+
+    def hold_folder(self) -> None:
+        """Open the folder to sync it by, until `close`; blocking. See `_Part.file`."""
+        self._folder_file = os.open(self._folder, os.O_RDONLY)
+
+    def publish(self, part: _Part, final: Path) -> None:
+        """Sync the file, give it its name, sync the folder; blocking."""
+        part.file.flush()
+        os.fsync(part.file.fileno())
+        part.file.close()
+        part.path.rename(final)
+        os.fsync(self._folder_file)
 
     async def open(self, *, page_num: int | None) -> "FileDraft":
         """Begin a picture; see `open_part`."""
@@ -59,13 +80,18 @@ class DraftFolder:
         """
         path = self._folder / f"{PART_PREFIX}{uuid.uuid4().hex}"
         loop = asyncio.get_running_loop()
+        self._open.add(path)
         opening = loop.run_in_executor(self.disk.writer, self._open_part, path)
         try:
             file = await asyncio.shield(opening)
+        except StorageFull:
+            self._open.discard(path)
+            raise
         except OSError as error:
+            self._open.discard(path)
             raise to_storage_full(error) from error
         except asyncio.CancelledError:
-            sweep = asyncio.create_task(self._abandon(opening), name="abandon a draft")
+            sweep = asyncio.create_task(self._abandon(opening, path), name="abandon a draft")
             self._sweeps.add(sweep)
             sweep.add_done_callback(self._sweeps.discard)
             raise
@@ -76,20 +102,27 @@ class DraftFolder:
         # What cannot be closed or removed is swept at the next start.
         with contextlib.suppress(StorageFull):
             await asyncio.shield(self.disk.write(_remove, part.file, part.path))
+        self.forget(part)
+
+    def forget(self, part: _Part) -> None:
+        """It is no draft any more."""
+        self._open.discard(part.path)
 
     async def close(self) -> None:
         """Remove the drafts that nobody waits for."""
         await asyncio.gather(*self._sweeps)
+        if self._folder_file >= 0:
+            os.close(self._folder_file)
 
-    async def _abandon(self, opening: asyncio.Future[BufferedWriter]) -> None:
+    async def _abandon(self, opening: asyncio.Future[BufferedRandom], path: Path) -> None:
         """Remove a draft that was still being opened when its slide was cut off."""
         with contextlib.suppress(OSError, StorageFull):  # swept at the next start
-            file = await opening
-            await self.disk.write(_remove, file, Path(file.name))
+            await self.disk.write(_remove, await opening, path)
+        self._open.discard(path)
 
-    def _open_part(self, path: Path) -> BufferedWriter:
-        self._check_space()
-        return path.open("xb")
+    def _open_part(self, path: Path) -> BufferedRandom:
+        self._check_space(len(self._open))
+        return path.open("x+b")
 
 
 class FileDraft:
@@ -147,8 +180,9 @@ class FileDraft:
             raise RuntimeError(message)
         name = f"{self.stem}.{self._facts.type}"
         final = self._part.path.with_name(name)
-        await self._drafts.disk.sync(publish, self._part.file, self._part.path, final)
+        await self._drafts.disk.sync(self._drafts.publish, self._part, final)
         self._kept = True
+        self._drafts.forget(self._part)
         return name
 
     async def discard(self) -> None:
@@ -175,7 +209,7 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _remove(file: BufferedWriter, path: Path) -> None:
+def _remove(file: BufferedRandom, path: Path) -> None:
     try:
         file.close()
     finally:
@@ -183,9 +217,10 @@ def _remove(file: BufferedWriter, path: Path) -> None:
 
 
 def _inspect(part: _Part) -> PictureFacts:
-    part.file.flush()
-    with part.path.open("rb") as written:
-        return inspect_picture(written)
+    try:
+        return inspect_picture(part.file)
+    finally:
+        part.file.seek(0, os.SEEK_END)
 
 
 def _fit(path: Path, ratio: Ratio, mode: FitMode) -> bytes:

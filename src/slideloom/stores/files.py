@@ -24,6 +24,8 @@ from slideloom.stores.references import (
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
 """What drafts are kept as; whatever else lies in the folder is none of ours."""
 _MB = 1024 * 1024
+_DRAFTS_IN_MINIMUM = 16
+"""So many pictures under way at once fit into the minimum: 4 MB each of the default one."""
 
 
 class FileImageStore:
@@ -57,7 +59,7 @@ class FileImageStore:
 
     async def check_space(self) -> None:
         """See `ImageStore`."""
-        await self._disk.write(self._check_space)
+        await self._disk.write(self._check_space, 1)
 
     async def open_draft(self, *, page_num: int | None) -> FileDraft:
         """See `ImageStore`."""
@@ -95,14 +97,17 @@ class FileImageStore:
 
     def _prepare(self) -> None:
         self._lock = FolderLock.take(self._folder)
+        self._drafts.hold_folder()
         for leftover in self._folder.glob(f"{PART_PREFIX}*"):
             leftover.unlink(missing_ok=True)
         prepare_references(self._folder)
 
-    def _check_space(self) -> None:
+    def _check_space(self, drafts: int) -> None:
+        """Calls at once must not count on the same room; without a minimum nobody looks."""
         free_bytes = shutil.disk_usage(self._folder).free
-        if free_bytes < self._min_free_bytes:
-            message = f"{free_bytes // _MB} MB free, {self._min_free_bytes // _MB} MB wanted"
+        wanted_bytes = self._min_free_bytes * max(drafts, _DRAFTS_IN_MINIMUM) // _DRAFTS_IN_MINIMUM
+        if free_bytes < wanted_bytes:
+            message = f"{free_bytes // _MB} MB free, {wanted_bytes // _MB} MB wanted"
             raise StorageFull(message)
         if not os.access(self._folder, os.W_OK):
             message = "the image folder is not writable"

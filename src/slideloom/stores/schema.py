@@ -1,6 +1,7 @@
 """The tables of the database file, and how an older file becomes one of today."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -84,9 +85,10 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, FolderLock]:
 def _connect(path: Path) -> sqlite3.Connection:
     db = None
     try:
+        _refuse_unusable(path)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        _prepare(db, path)
-    except (sqlite3.Error, OSError, StoreUnusable) as error:
+        _prepare(db)
+    except (sqlite3.Error, OSError, UnicodeDecodeError, StoreUnusable) as error:
         if db is not None:
             db.close()  # takes back a migration that broke off
         if isinstance(error, StoreUnusable):
@@ -96,8 +98,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    _refuse_unusable(db, path)
+def _prepare(db: sqlite3.Connection) -> None:
     version: int = db.execute("pragma user_version").fetchone()[0]
     db.execute("pragma journal_mode = wal")
     db.execute("pragma synchronous = full")
@@ -105,15 +106,24 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     _migrate(db, version)
 
 
-def _refuse_unusable(db: sqlite3.Connection, path: Path) -> None:
-    """Before anything is written."""
+def _refuse_unusable(path: Path) -> None:
+    """Before anything is written: a connection that may write takes the log in as it closes."""
+    if path.exists():
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            db.text_factory = lambda text: text.decode(errors="replace")  # names may be damaged
+            _check_usable(db, path)
+
+
+def _check_usable(db: sqlite3.Connection, path: Path) -> None:
     version: int = db.execute("pragma user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         message = f"{path} is of a newer version of Slideloom (schema {version}); left as it is"
         raise StoreUnusable(message)
     found: str = db.execute("pragma quick_check(1)").fetchone()[0]
     if found != "ok":
-        message = f"{path} is damaged ({found.strip()}); left as it is: restore a copy of it"
+        message = (
+            f"{path} is damaged ({' '.join(found.split())}); left as it is: restore a copy of it"
+        )
         raise StoreUnusable(message)
 
 

@@ -32,6 +32,7 @@ _CACHE_MAX_BYTES = 50 * 1024**3
 
 _T = TypeVar("_T")
 _decoder: Final = msgspec.json.Decoder(Event)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _NOT_INDEXED = (SlideStarted, SlideRetrying, SlideDone, SlideFailed)
 """What happens too often for it; the batch's start and end tell of it."""
 
@@ -86,7 +87,7 @@ class SqliteBatchStore:
         bodies = await self._ask(lambda db: _read(db, batch_id, after))
         try:
             return [_decoder.decode(body) for body in bodies]
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             message = f"the log of batch {batch_id} cannot be read: {error}"
             raise UnreadableLog(message) from error
 
@@ -103,7 +104,7 @@ class SqliteBatchStore:
         )
         shown = rows[:limit]
         return Page(
-            batches=tuple(msgspec.json.decode(row[2], type=BatchSummary) for row in shown),
+            batches=tuple(filter(None, (_read_summary(row[2]) for row in shown))),
             next_cursor=f"{shown[-1][1]!r}_{shown[-1][0]}" if len(rows) > limit else None,
         )
 
@@ -216,6 +217,14 @@ def _forget_finished(db: sqlite3.Connection, before_s: float, now_s: float) -> i
     old = "select id from batch where finished_at_s < ? and id not in (select batch from once)"
     db.execute(f"delete from event where batch in ({old})", (before_s,))  # noqa: S608 - a constant
     return db.execute(f"delete from batch where id in ({old})", (before_s,)).rowcount  # noqa: S608 - as above
+
+
+def _read_summary(body: bytes) -> BatchSummary | None:
+    """A line of the index; one that is damaged hides no other."""
+    try:
+        return msgspec.json.decode(body, type=BatchSummary)
+    except _UNREADABLE:
+        return None
 
 
 def _parse_cursor(cursor: str | None) -> tuple[float, str]:

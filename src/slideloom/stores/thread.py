@@ -104,10 +104,21 @@ def _run_group(
             db.execute("release one")
         db.execute("commit")
     except Exception as error:  # noqa: BLE001 - as above
-        with contextlib.suppress(sqlite3.Error):
-            db.rollback()
+        _take_back(db)
         return [_to_store_error(error)] * len(commands)
     return answers
+
+
+def _take_back(db: sqlite3.Connection) -> None:
+    """See that a crash does not bring back what failed.
+
+    A commit whose sync failed lies whole in the log, and the next start would find it:
+    another write, which changes nothing, takes its place.
+    """
+    with contextlib.suppress(sqlite3.Error):
+        db.rollback()
+        version: int = db.execute("pragma user_version").fetchone()[0]
+        db.execute(f"pragma user_version = {version}")
 
 
 def _to_store_error(error: Exception) -> SlideloomError:
