@@ -1,5 +1,6 @@
 """The database file: its versions, and what is done to an older one."""
 
+import itertools
 import shutil
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from slideloom.domain.events import BatchFinished
 from slideloom.errors import StoreUnusable
 from slideloom.stores import schema
 from slideloom.stores.sqlite import SqliteBatchStore
+from tests.support.disks import need_strace
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "store-v1.sqlite3"
 """Two finished batches of two slides, written by the first version of this service."""
@@ -131,6 +133,56 @@ async def test_crash_in_the_middle_of_a_migration_leaves_version_1_whole(
     store = await SqliteBatchStore.open(old)
     assert len((await store.list_batches(limit=9)).batches) == 2
     await store.close()
+
+
+_OPENS = """
+import sys
+from pathlib import Path
+from slideloom.stores.schema import open_database
+
+open_database(Path(sys.argv[1]))
+"""
+
+
+def is_killed(path: Path, calls: str, nth: int) -> bool:
+    """Whether opening the file, which migrates it, was killed at the n-th of the system calls."""
+    inject = ("-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={nth}")
+    opening = (sys.executable, "-c", _OPENS, str(path))
+    return subprocess.run(["strace", "-f", "-qq", *inject, *opening], check=False).returncode != 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("version", "calls"),
+    [
+        (2, "fdatasync"),
+        *(
+            pytest.param(version, calls, marks=pytest.mark.long)
+            for version in (1, 2)
+            for calls in ("pwrite64", "fdatasync", "ftruncate", "unlink,unlinkat")
+            if (version, calls) != (2, "fdatasync")
+        ),
+    ],
+)
+async def test_migration_killed_at_any_system_call_leaves_one_version_whole(
+    tmp_path: Path, version: int, calls: str
+) -> None:
+    need_strace()
+    source = VERSION_1 if version == 1 else VERSION_2
+    logged = "select * from event order by batch, seq"
+    for nth in itertools.count(1):
+        (tmp_path / f"{nth}").mkdir()
+        path = Path(shutil.copy(source, tmp_path / f"{nth}" / "store.sqlite3"))
+        killed = is_killed(path, calls, nth)
+        seen = Path(shutil.copytree(path.parent, tmp_path / f"{nth} as it lies")) / path.name
+        assert ask(seen, "pragma user_version") in ([(version,)], [(schema.SCHEMA_VERSION,)])
+        assert ask(seen, logged) == ask(source, logged)
+        await (await SqliteBatchStore.open(path)).close()
+        assert ask(path, "pragma user_version") == [(schema.SCHEMA_VERSION,)]
+        assert ask(path, logged) == ask(source, logged)
+        if not killed:
+            break
+    assert nth > 2, "it was killed, and then it was not"
 
 
 async def test_refused_file_is_let_go_of(tmp_path: Path) -> None:
