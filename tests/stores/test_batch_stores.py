@@ -17,7 +17,7 @@ from slideloom.domain.events import (
     SlidesReopened,
 )
 from slideloom.domain.keys import OnceKey
-from slideloom.errors import Fenced, KeyReused, StoreError, StoreUnusable, UnknownBatch
+from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, StoreUnusable, UnknownBatch
 from slideloom.stores.base import BatchStore, Encoded, encode_event
 from slideloom.stores.sqlite import SqliteBatchStore
 from tests.support.orders import order
@@ -259,3 +259,17 @@ async def test_closed_store_refuses(tmp_path: Path) -> None:
     await asyncio.gather(store.close(), store.close())
     with pytest.raises(StoreError):
         await store.read("b")
+
+
+async def test_check_changes_nothing(store: BatchStore) -> None:
+    await begin(store)
+    await store.check()
+    assert await store.read("b") == [submitted()]
+
+
+async def test_check_of_a_full_disk_is_storage_full(tmp_path: Path) -> None:
+    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+    await store._ask(lambda db: db.execute("pragma query_only = on"))
+    with pytest.raises(StorageFull):
+        await store.check()
+    await store.close()

@@ -4,7 +4,7 @@ import asyncio
 import re
 import threading
 import time
-from io import BufferedWriter
+from io import BufferedRandom
 from pathlib import Path
 
 import pytest
@@ -71,7 +71,7 @@ async def test_draft_cut_off_while_it_is_opened_leaves_nothing(
     store = await open_store(folder)
     real = store._drafts._open_part
 
-    def slowly(path: Path) -> BufferedWriter:
+    def slowly(path: Path) -> BufferedRandom:
         time.sleep(0.05)
         return real(path)
 

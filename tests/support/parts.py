@@ -134,6 +134,9 @@ class MemoryBatchStore:
             del self.results[key]
         return len(old)
 
+    async def check(self) -> None:
+        await self._touch()
+
     async def close(self) -> None:
         """Nothing is open."""
 

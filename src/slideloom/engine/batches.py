@@ -228,6 +228,14 @@ class BatchEngine:
         )
         return Page(batches=batches, next_cursor=page.next_cursor)
 
+    async def check_store(self) -> None:
+        """Make sure that another order could be written down.
+
+        Raises:
+            StoreError: it could not.
+        """
+        await self._store.check()
+
     def list_stops(self) -> list[str]:
         """The keys that were refused, in words."""
         return self._maker.lanes.list_stops()

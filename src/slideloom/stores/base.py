@@ -122,6 +122,10 @@ class BatchStore(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Make sure, by a write that changes nothing, that another event could be kept."""
+        ...
+
     async def close(self) -> None:
         """Finish what was asked and let go of the disk."""
         ...

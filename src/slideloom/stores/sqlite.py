@@ -25,7 +25,7 @@ from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.results import find_results, forget_results, put_result
 from slideloom.stores.schema import open_database
-from slideloom.stores.thread import DatabaseThread
+from slideloom.stores.thread import DatabaseThread, write_nothing
 
 _CACHE_MAX_BYTES = 50 * 1024**3
 """Pictures the result cache points at, unless the caller says: some 20 000 of 2.5 MB."""
@@ -120,6 +120,10 @@ class SqliteBatchStore:
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""
         return await self._ask(lambda db: _forget_finished(db, before_s, now_s))
+
+    async def check(self) -> None:
+        """See `BatchStore`."""
+        await self._ask(write_nothing)
 
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
         """See `ResultCache`."""

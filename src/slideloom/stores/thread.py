@@ -117,8 +117,13 @@ def _take_back(db: sqlite3.Connection) -> None:
     """
     with contextlib.suppress(sqlite3.Error):
         db.rollback()
-        version: int = db.execute("pragma user_version").fetchone()[0]
-        db.execute(f"pragma user_version = {version}")
+        write_nothing(db)
+
+
+def write_nothing(db: sqlite3.Connection) -> None:
+    """Write, and change nothing."""
+    version: int = db.execute("pragma user_version").fetchone()[0]
+    db.execute(f"pragma user_version = {version}")
 
 
 def _to_store_error(error: Exception) -> SlideloomError:

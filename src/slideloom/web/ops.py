@@ -41,7 +41,7 @@ async def check_parts(parts: Services) -> dict[str, str]:
         "images": "ok",
     }
     try:
-        await parts.engine.list_batches(limit=1, cursor=None)
+        await parts.engine.check_store()
     except StoreError as error:
         checks["store"] = str(error)
     try:
