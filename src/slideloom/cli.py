@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import signal
@@ -125,11 +126,11 @@ class _Server(uvicorn.Server):
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal asks for an orderly stop, a second one stops now."""
+        """The first signal asks for an orderly stop, a second one stops now.
+
+        It comes between any two steps, so it only sets what the loop looks at.
+        """
         self.force_exit = self.should_exit
-        if not self.should_exit:
-            grace_s = self._services.settings.stop_grace_seconds
-            _say(f"Stopping: calls under way get {grace_s:g} s; Ctrl-C again stops now.")
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -141,6 +142,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop the engine, whose end ends the waiting answers; then the connections."""
         grace_s = self._services.settings.stop_grace_seconds
+        with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
+            _say(f"Stopping: calls under way get {grace_s:g} s; Ctrl-C again stops now.")
         stop = asyncio.create_task(self._services.engine.stop(grace_s=grace_s), name="stop")
         while not stop.done():
             await asyncio.wait({stop}, timeout=_FORCE_POLL_S)

@@ -32,6 +32,8 @@ SlideloomError
 ├── StoreError            our disk or database
 │   ├── StorageFull           no room (or no right) to keep a picture
 │   ├── Fenced                a newer run owns the batch
+│   ├── NotTakenUp            the batch was left open, and is about to be taken up
+│   ├── NotWrittenYet         a wish is carried out, but not written down yet
 │   ├── UnreadableLog         a batch's record is not what we write
 │   └── StoreUnusable         the database cannot be opened as it is
 ├── Stopping              the service is shutting down
@@ -325,8 +327,21 @@ class Fenced(StoreError):
         self.epoch = epoch
 
 
+class NotTakenUp(StoreError):
+    """A batch that a stop or a crash left open: it is about to be taken up."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"batch {batch_id} has not been taken up yet")
+
+
+class NotWrittenYet(StoreError):
+    """A wish is carried out as far as it can be, but the store does not take it down."""
+
+
 class UnreadableLog(StoreError):
     """A batch's record cannot be read, and will not become better by itself."""
+
+    code = "record_unreadable"
 
 
 class StoreUnusable(StoreError):

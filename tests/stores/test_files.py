@@ -1,6 +1,7 @@
 """Pictures in a folder."""
 
 import asyncio
+import os
 import re
 import threading
 import time
@@ -273,4 +274,29 @@ async def test_picture_that_cannot_be_read_is_a_store_error(folder: Path) -> Non
     with pytest.raises(StoreError, match="could not be read"):
         await store.read(name)
     assert await store.exists([name]) == set()
+    await store.close()
+
+
+async def test_picture_that_is_being_kept_when_its_slide_is_cut_off_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(folder)
+    draft = await draft_of(store, picture())
+    await draft.inspect()
+    fsync = os.fsync
+
+    def slowly(file: int) -> None:
+        time.sleep(0.1)
+        fsync(file)
+
+    monkeypatch.setattr("slideloom.stores.drafts.os.fsync", slowly)
+    keeping = asyncio.create_task(draft.keep())
+    await asyncio.sleep(0.02)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    await draft.discard()
+    await asyncio.sleep(0.5)
+    assert await store.find_kept(draft.stem) is not None
+    assert list(folder.glob(".part-*")) == []
     await store.close()

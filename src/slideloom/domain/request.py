@@ -34,7 +34,7 @@ _RatioText = Annotated[
 ]
 
 
-class SlideRequest(Struct, frozen=True, kw_only=True):
+class SlideRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One page of a deck, as it is sent."""
 
     title: _Text
@@ -49,7 +49,7 @@ class SlideRequest(Struct, frozen=True, kw_only=True):
     visual_desc: _Text | None = None
 
 
-class GenerateRequest(Struct, frozen=True, kw_only=True):
+class GenerateRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of `batch/generate`."""
 
     slides: Annotated[tuple[SlideRequest, ...], Meta(min_length=1, max_length=MAX_SLIDES)]
@@ -69,7 +69,7 @@ class GenerateRequest(Struct, frozen=True, kw_only=True):
     """`cover`, a slide's id, or a picture's data URL: the style all pages are to have."""
 
 
-class SingleRequest(Struct, frozen=True, kw_only=True):
+class SingleRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of `slide/generate` and `slide/regenerate`."""
 
     style_prompt: _Text

@@ -20,7 +20,7 @@ from slideloom.engine.journal import log_batch_start
 from slideloom.engine.runs import EngineLimits, Runs
 from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import InvalidRequest, Stopping, UnknownBatch
+from slideloom.errors import InvalidRequest, NotWrittenYet, Stopping, UnknownBatch
 from slideloom.logs import Log
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore, Page
@@ -28,6 +28,10 @@ from slideloom.stores.base import BatchStore, Page
 _CLEANUP_EVERY_S = 600.0
 _ERRANDS_S = 5.0
 """How long a stop waits for what was asked just before."""
+_WISH_S = 15.0
+"""How long a caller waits for a wish while the store fails."""
+_LATE_S = 60.0
+"""After a single slide's whole time, for writing how it ended."""
 
 _T = TypeVar("_T")
 
@@ -72,8 +76,10 @@ class BatchEngine:
         for chore in self._chores:
             chore.cancel()
         if self._errands:
-            await asyncio.wait(self._errands, timeout=_ERRANDS_S)
+            await asyncio.wait(self._errands, timeout=min(grace_s, _ERRANDS_S))
         await self._runs.end(grace_s=grace_s)
+        for errand in tuple(self._errands):
+            errand.cancel()
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -113,7 +119,10 @@ class BatchEngine:
             KeyReused, Stopping, StoreError: as `submit_once`.
         """
         timeline, _ = await self.submit_once(order, key)
-        await timeline.wait_finished(timeout_s=None)
+        limit_s = self._runs.batch_timeout_s(timeline.state.order) + _LATE_S
+        if not await timeline.wait_finished(timeout_s=limit_s):
+            message = "the end of a single slide"
+            raise NotWrittenYet(message)
         if not timeline.state.is_final:
             raise Stopping
         return timeline.state
@@ -143,8 +152,8 @@ class BatchEngine:
         taken_id = await self._store.create(batch_id, submitted, key=key)
         if taken_id != batch_id:
             timeline = await self.get(taken_id)
-            if not timeline.state.is_final:
-                self._runs.get(taken_id)  # else nobody here could say when it ends
+            if not timeline.state.is_final:  # then only its run can say when it ends
+                timeline = self._runs.get(taken_id).timeline
             return timeline, True
         run = self._runs.enrol(Timeline(fold(batch_id, [submitted])), epoch=1)
         log_batch_start(self._log, run.state)
@@ -164,7 +173,8 @@ class BatchEngine:
         timeline = await self.get(batch_id)
         if not timeline.state.is_final:
             run = self._runs.get(batch_id)
-            await self._see_through(self._changes.cancel(run), name=f"cancel {batch_id}")
+            timeline = run.timeline
+            await self._carry_out(self._changes.cancel(run), name=f"cancel {batch_id}")
         return timeline
 
     async def retry(self, batch_id: str, slide_ids: Collection[str] | None = None) -> Timeline:
@@ -175,7 +185,7 @@ class BatchEngine:
             Stopping: the service is shutting down.
         """
         wish = self._changes.reopen(batch_id, choose_slides(slide_ids), anew=False)
-        return await self._see_through(wish, name=f"retry {batch_id}")
+        return await self._carry_out(wish, name=f"retry {batch_id}")
 
     async def regenerate(self, batch_id: str, slide_id: str) -> Timeline:
         """Make a new version of a slide, never from the cache; one under way is that version.
@@ -184,7 +194,7 @@ class BatchEngine:
             UnknownBatch, UnknownSlide, Stopping: as `retry`.
         """
         wish = self._changes.reopen(batch_id, choose_slides((slide_id,)), anew=True)
-        return await self._see_through(wish, name=f"regenerate in {batch_id}")
+        return await self._carry_out(wish, name=f"regenerate in {batch_id}")
 
     async def restore(self, batch_id: str, slide_id: str, version: int) -> Timeline:
         """Show an earlier version of a slide again; `version` is 1-based.
@@ -194,14 +204,29 @@ class BatchEngine:
             UnknownBatch, UnknownSlide, Stopping: as `retry`.
         """
         wish = self._changes.restore(batch_id, slide_id, version)
-        return await self._see_through(wish, name=f"restore in {batch_id}")
+        return await self._carry_out(wish, name=f"restore in {batch_id}")
 
     async def _see_through(self, errand: Coroutine[Any, Any, _T], *, name: str) -> _T:
         """Do it in a task of the engine's own: a caller that goes away leaves nothing half done."""
+        return await asyncio.shield(self._send_out(errand, name=name))
+
+    async def _carry_out(self, wish: Coroutine[Any, Any, _T], *, name: str) -> _T:
+        """See a wish through, but keep nobody waiting while the store fails.
+
+        Raises:
+            NotWrittenYet: it goes on, and is written as soon as that can be.
+        """
+        task = self._send_out(wish, name=name)
+        await asyncio.wait({task}, timeout=_WISH_S)
+        if not task.done():
+            raise NotWrittenYet(name)
+        return task.result()
+
+    def _send_out(self, errand: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
         task = asyncio.create_task(errand, name=name)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-        return await asyncio.shield(task)
+        return task
 
     # Answers.
 

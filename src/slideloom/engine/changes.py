@@ -12,7 +12,7 @@ from slideloom.engine.journal import log_batch_start
 from slideloom.engine.run import BatchRun
 from slideloom.engine.runs import Runs
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import SlideUnderWay, StoreError, UnknownSlide, UnknownVersion
+from slideloom.errors import SlideUnderWay, UnknownSlide, UnknownVersion
 from slideloom.logs import Log
 
 _CANCEL_S = 5.0
@@ -31,22 +31,14 @@ class Changes:
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def cancel(self, run: BatchRun) -> None:
-        """Begin no more attempts, give up those under way; wait for the end a while.
-
-        Raises:
-            StoreError: it could not be written yet. It is carried out all the same.
-        """
+        """Begin no more attempts, give up those under way; wait for the end a while."""
         run.deadline.close("cancelled")
         # In front of what the cut brings: a crash in between leaves a cancelled batch.
         written = run.recorder.put(BatchCancelled(at_s=wall_s()))
         run.deadline.cut("cancelled")
         if not run.has_begun:
             self._runs.hurry(run)
-        await asyncio.wait({written}, timeout=_CANCEL_S)
-        if not written.done():
-            message = f"the cancel of batch {run.batch_id} could not be written yet"
-            raise StoreError(message)
-        written.result()
+        await written
         await run.timeline.wait_finished(timeout_s=_CANCEL_S)
 
     async def reopen(self, batch_id: str, choose: Choice, *, anew: bool) -> Timeline:
@@ -111,7 +103,7 @@ class Changes:
                 await run.is_over.wait()
                 continue
             await run.recorder.settle()
-            if runs.get(batch_id) is run:
+            if runs.get(batch_id) is run and not run.deadline.is_closed:
                 break
         self._runs.refuse_if_stopping()
         return run

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from slideloom.clock import wall_s
 from slideloom.domain.events import Event, SlideCharged, SlideDone, SlideFailed, SlideRetrying
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import Fenced, StoreError
+from slideloom.errors import Fenced, StoreError, UnreadableLog
 from slideloom.logs import Log
 from slideloom.stores.base import BatchStore, Encoded, encode_event
 
@@ -101,8 +101,8 @@ class Recorder:
         for pause_s in chain(_WRITE_PAUSES_S, repeat(_WRITE_PAUSES_S[-1])):
             try:
                 await self._store.append(self.batch_id, epoch, events)
-            except Fenced as fence:
-                return fence
+            except (Fenced, UnreadableLog) as fault:
+                return fault
             except StoreError as error:
                 self._log.error("store_failed", batch_id=self.batch_id, exc_info=error)
                 await asyncio.sleep(pause_s)

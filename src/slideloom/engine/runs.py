@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -25,6 +25,7 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import (
     Fenced,
+    NotTakenUp,
     SlideErrorCode,
     Stopping,
     StoreError,
@@ -110,14 +111,17 @@ class Runs:
 
         Raises:
             UnknownBatch: there is none, or it is a single slide's.
+            NotTakenUp: it has not ended, and is not made here yet.
         """
-        if batch_id in self._unresumed:
-            raise _not_taken_up(batch_id)
-        epoch = await self._store.lease(batch_id)
-        state = fold(batch_id, await self._store.read(batch_id))
+        log = await self._store.read(batch_id)
+        if not log:
+            raise UnknownBatch(batch_id)
+        state = fold(batch_id, log)
         if state.order.is_single:
             raise UnknownBatch(batch_id)
-        return self.enrol(Timeline(state), epoch=epoch)
+        if not state.is_final:  # its attempts in flight have not been looked at
+            raise NotTakenUp(batch_id)
+        return self.enrol(Timeline(state), epoch=await self._store.lease(batch_id))
 
     async def resume_all(self) -> None:
         """Go on with every batch that an earlier process left open.
@@ -130,8 +134,8 @@ class Runs:
         await self._resume_some(left_open)
 
     async def resume_late(self) -> None:
-        """Take up what could not be resumed at the start, as soon as the store gives it."""
-        while self._unresumed:
+        """Take up what the store did not give at the start, or what broke down, without end."""
+        while True:
             await asyncio.sleep(_RESUME_AGAIN_S)
             await self._resume_some(sorted(self._unresumed))
 
@@ -175,11 +179,11 @@ class Runs:
         """The run of a batch that has not ended.
 
         Raises:
-            StoreError: it has not been taken up yet.
+            NotTakenUp: it is not made here yet.
         """
         run = self.roster.runs.get(batch_id)
         if run is None:
-            raise _not_taken_up(batch_id)
+            raise NotTakenUp(batch_id)
         return run
 
     async def run(self, batch_id: str) -> None:
@@ -188,7 +192,7 @@ class Runs:
         if run is None or run.has_begun:
             return
         run.has_begun = True
-        timeout_s = self._batch_timeout_s(run.state.order)
+        timeout_s = self.batch_timeout_s(run.state.order)
         try:
             await run_batch(run, self._maker, timeout_s=timeout_s, log=self._log)
         except* Fenced:
@@ -203,21 +207,33 @@ class Runs:
 
     def restart_clock(self, run: BatchRun) -> None:
         """Give a run that is under way its whole time again."""
-        run.deadline.start(self._batch_timeout_s(run.state.order))
+        run.deadline.start(self.batch_timeout_s(run.state.order))
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""
         return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
 
     async def _end_crashed(self, run: BatchRun) -> None:
-        """End truthfully a batch whose run broke down."""
-        log = await self._store.read(run.batch_id)
-        elapsed_s = run.timeline.elapsed_s
-        ends = end_unfinished(run.state, code="internal", at_s=wall_s(), total_time_s=elapsed_s)
-        await run.record(*ends)
-        log_cut_off(self._log, run.state, ends, log)
+        """End truthfully a batch whose run broke down; what cannot be is taken up again soon."""
+        run.deadline.close("internal")  # who wants it made again waits for the end
+        try:
+            await run.recorder.settle()
+            log = await self._store.read(run.batch_id)
+            ends = end_unfinished(
+                run.state,
+                code="internal",
+                at_s=wall_s(),
+                total_time_s=run.timeline.elapsed_s,
+                found=await find_left_behind(run.state, self._maker.images),
+            )
+            await run.record(*ends)
+            log_cut_off(self._log, run.state, ends, log)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log.error("batch_not_ended", batch_id=run.batch_id, exc_info=error)
+            self._unresumed.add(run.batch_id)
 
-    def _batch_timeout_s(self, order: BatchOrder) -> float:
+    def batch_timeout_s(self, order: BatchOrder) -> float:
+        """How long a run of it may take."""
         if self._limits.batch_timeout_s:
             return self._limits.batch_timeout_s
         rounds = math.ceil(len(order.slides) / order.max_workers)
@@ -244,6 +260,7 @@ class Runs:
         await self._drain(timeout_s=_LAST_WRITES_S)
         # Only a store that fails leaves anything here; the next start reads what it has.
         await self._queue.stop()
+        await _cancel_all(self._hurried)
         for run in tuple(self.roster.runs.values()):
             self._log.error("batch_not_written", batch_id=run.batch_id)
             await run.recorder.close()
@@ -256,8 +273,11 @@ class Runs:
             await asyncio.wait(self._hurried, timeout=max(0.0, until_s - monotonic_s()))
 
 
-def _not_taken_up(batch_id: str) -> StoreError:
-    return StoreError(f"batch {batch_id} could not be taken up yet after the start")
+async def _cancel_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    left = tuple(tasks)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _last_code(run: BatchRun) -> SlideErrorCode | None:

@@ -11,11 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s, wall_s
-from slideloom.domain.events import BatchOrder, SlideDone, SlideFailed
+from slideloom.domain.events import SlideDone, SlideFailed
 from slideloom.domain.images import NotAPicture, PictureFacts
 from slideloom.domain.prices import find_price, price_usage
 from slideloom.engine.attempt import SlideJob
-from slideloom.engine.budget import Budget, Hold, OverBudget
+from slideloom.engine.budget import Hold, OverBudget
 from slideloom.engine.deadline import TimeUp
 from slideloom.engine.fallback import is_models_trouble
 from slideloom.engine.lanes import Lanes, NotAdmitted, Seat, Wish
@@ -91,11 +91,6 @@ class SlideMaker:
             return self._cut_short(job, "internal", type(error).__name__, error)
         finally:
             job.free_slot()
-
-    def open_budget(self, order: BatchOrder, *, spent_usd: float | None = None) -> Budget:
-        """The money of a batch; what costs nothing needs none."""
-        limit_usd = order.max_cost_usd if self.lanes.first.bills else None
-        return Budget(limit_usd, spent_usd=spent_usd or 0.0)
 
     async def _make_or_reuse(self, job: SlideJob) -> SlideDone | SlideFailed:
         # What costs nothing is made anew: the embedded renderer also draws the page number.

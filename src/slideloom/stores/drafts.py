@@ -61,10 +61,7 @@ class DraftFolder:
 
     def publish(self, part: _Part, final: Path) -> None:
         """Sync the file, give it its name, sync the folder; blocking."""
-        part.file.flush()
-        os.fsync(part.file.fileno())
-        part.file.close()
-        part.path.rename(final)
+        publish(part.file, part.path, final)
         os.fsync(self._folder_file)
 
     async def open(self, *, page_num: int | None) -> "FileDraft":
@@ -100,9 +97,11 @@ class DraftFolder:
     async def remove(self, part: _Part) -> None:
         """Let go of what was begun; also when the caller is cancelled meanwhile."""
         # What cannot be closed or removed is swept at the next start.
-        with contextlib.suppress(StorageFull):
-            await asyncio.shield(self.disk.write(_remove, part.file, part.path))
-        self.forget(part)
+        try:
+            with contextlib.suppress(StorageFull):
+                await asyncio.shield(self.disk.write(_remove, part.file, part.path))
+        finally:
+            self.forget(part)
 
     def forget(self, part: _Part) -> None:
         """It is no draft any more."""
@@ -180,9 +179,16 @@ class FileDraft:
             raise RuntimeError(message)
         name = f"{self.stem}.{self._facts.type}"
         final = self._part.path.with_name(name)
-        await self._drafts.disk.sync(self._drafts.publish, self._part, final)
-        self._kept = True
-        self._drafts.forget(self._part)
+        self._kept = (
+            True  # also when the caller is cut off: the thread goes on, and it will be found
+        )
+        try:
+            await self._drafts.disk.sync(self._drafts.publish, self._part, final)
+        except StorageFull:
+            self._kept = False
+            raise
+        finally:
+            self._drafts.forget(self._part)
         return name
 
     async def discard(self) -> None:
@@ -191,13 +197,12 @@ class FileDraft:
             await self._drafts.remove(self._part)
 
 
-def publish(file: BufferedWriter, part: Path, final: Path) -> None:
-    """Sync the file, give it its name, sync the folder; blocking."""
+def publish(file: BufferedWriter | BufferedRandom, part: Path, final: Path) -> None:
+    """Sync the file and give it its name, which the folder's sync makes durable; blocking."""
     file.flush()
     os.fsync(file.fileno())
     file.close()
     part.rename(final)
-    sync_folder(final.parent)
 
 
 def sync_folder(path: Path) -> None:

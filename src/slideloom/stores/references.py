@@ -40,6 +40,7 @@ def keep_reference(images: Path, data: bytes) -> str:
         with part.open("xb") as file:
             file.write(data)
             publish(file, part, folder / name)
+        sync_folder(folder)
     finally:
         part.unlink(missing_ok=True)
     return name

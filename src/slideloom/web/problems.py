@@ -20,6 +20,8 @@ from slideloom.errors import (
     KeyReused,
     MalformedBody,
     NotJson,
+    NotTakenUp,
+    NotWrittenYet,
     SlideErrorCode,
     SlideloomError,
     SlideUnderWay,
@@ -30,6 +32,7 @@ from slideloom.errors import (
     UnknownSession,
     UnknownSlide,
     UnknownVersion,
+    UnreadableLog,
 )
 from slideloom.web.endpoint import services
 
@@ -120,6 +123,7 @@ _STATUS: dict[type[SlideloomError], int] = {
     UnknownVersion: 404,
     UnknownSession: 404,
     StorageFull: 507,
+    UnreadableLog: 500,
     StoreError: 503,
     Stopping: 503,
 }
@@ -167,6 +171,19 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
     StorageFull: {
         "en": "There is no room to keep pictures or records, and nothing was started: {0}.",
         "zh": "磁盘空间不足，无法保存图片或记录，没有开始任何工作：{0}。",
+    },
+    NotTakenUp: {
+        "en": "A restart left this batch open; it is about to go on. Try again soon.",
+        "zh": "重启时这个批次尚未完成，即将继续，请稍后再试。",
+    },
+    NotWrittenYet: {
+        "en": "The service's database does not answer: this is carried out, but may not be"
+        " recorded yet. Ask how the batch is before you try again.",
+        "zh": "服务的数据库没有响应：操作正在执行，但可能尚未记录。请先查询批次状态再重试。",
+    },
+    UnreadableLog: {
+        "en": "The record of this batch is damaged and cannot be read; the log says how.",
+        "zh": "这个批次的记录已损坏，无法读取，详情见日志。",
     },
     StoreError: {
         "en": "The service's database failed; nothing was started. Try again soon.",
@@ -241,10 +258,15 @@ async def answer_error(request: Request, error: Exception) -> Response:
         request,
         status,
         kind.code,
-        _DETAILS[kind][language].format(error, place, _in_words(error, language)),
+        _find_detail(error, language).format(error, place, _in_words(error, language)),
         errors=(FieldProblem(loc, _in_words(error, language)),) if kind is InvalidRequest else (),
         headers={"Retry-After": str(_STOPPING_RETRY_S)} if unavailable else None,
     )
+
+
+def _find_detail(error: Exception, language: Language) -> str:
+    """The more special class has the word."""
+    return next(_DETAILS[kind][language] for kind in type(error).__mro__ if kind in _DETAILS)
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:
