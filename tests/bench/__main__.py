@@ -1,4 +1,4 @@
-"""`make bench`: the providers alone, then the whole service, beside baseline and floor.
+"""`make bench`: the providers alone, then the whole service, beside baseline, floor and bare disk.
 
 Absolute times move with the machine: read the ratios, all of one run.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.bench import durability
 from tests.bench.lift_floor import Load, compare, measure_apart
 from tests.bench.service import Batches, started_service
 from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
@@ -128,6 +129,7 @@ async def main() -> None:
     """All tables."""
     await compare(_ROUNDS)
     await service_table()
+    await durability.main(_ROUNDS)
 
 
 if __name__ == "__main__":
