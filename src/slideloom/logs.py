@@ -117,9 +117,11 @@ class LogWriter:
 
     def _write_line(self, line: bytes) -> None:
         today = date.today()  # noqa: DTZ011 - the operator's own day names the file
-        if self._file is None or today != self._day:
+        path = self.folder / f"pipeline_{today:%Y%m%d}.log"
+        if self._file is None or today != self._day or not path.exists():
             self._close_file()
-            self._file = (self.folder / f"pipeline_{today:%Y%m%d}.log").open("ab")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
             self._day = today
             self._file.write(line)
             self._forget_old(today)
@@ -211,6 +213,7 @@ def _explain_exception(
 
 def _write_document(folder: Path, session_id: str, action: str, body: bytes) -> None:
     part = folder / f".part-{session_id}_{action}"
+    folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared up
     try:
         part.write_bytes(body)
         for run in itertools.count(1):

@@ -7,7 +7,7 @@ import pytest
 
 from slideloom.domain.batch import BatchState, fold
 from slideloom.domain.events import BatchCancelled, Event, SlidesReopened
-from slideloom.errors import ContentBlocked, StorageFull, StoreError, UnreadableLog
+from slideloom.errors import ContentBlocked, NoImage, StorageFull, StoreError, UnreadableLog
 from tests.support.orders import are_cached, images, order
 from tests.support.parts import ScriptedProvider, Workshop
 from tests.support.shops import codes, end, next_process
@@ -328,3 +328,17 @@ async def test_budget_counts_what_earlier_runs_may_have_been_charged() -> None:
     # 0.24 may be charged for the call that was cut off: 0.16 are left, 0.24 needed.
     assert codes(state) == ["budget_exceeded"]
     assert shop.provider.calls == []
+
+
+async def test_restart_between_two_attempts_gives_no_further_call() -> None:
+    first = Workshop(ScriptedProvider(NoImage(), seconds=1), policy={"backoff_base_s": 1000.0})
+    async with first as shop:
+        timeline = await shop.engine.submit(order(1))
+        while not timeline.state.slides[0].possibly_billed:  # then it waits for its next call
+            await asyncio.sleep(0.5)
+        dead = next_process(shop)
+    stubborn = ScriptedProvider(NoImage(), NoImage(), NoImage(), seconds=1)
+    state, shop = await resume(dead, timeline.state.batch_id, stubborn)
+    assert codes(state) == ["no_image"]
+    assert len(shop.provider.calls) == 1
+    assert state.slides[0].possibly_billed == 2

@@ -273,3 +273,14 @@ async def test_check_of_a_full_disk_is_storage_full(tmp_path: Path) -> None:
     with pytest.raises(StorageFull):
         await store.check()
     await store.close()
+
+
+async def test_store_that_was_removed_under_it_takes_nothing_more(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    store = await SqliteBatchStore.open(path)
+    await begin(store)
+    path.unlink()
+    for ask in (store.check, lambda: store.create("c", submitted()), lambda: store.read("b")):
+        with pytest.raises(StoreError, match="removed or replaced"):
+            await ask()
+    await store.close()

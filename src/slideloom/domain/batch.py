@@ -27,6 +27,8 @@ from slideloom.errors import SlideErrorCode, UnreadableLog
 
 BatchPhase = Literal["pending", "running", "completed", "failed"]
 SlidePhase = Literal["pending", "generating", "done", "error"]
+_NOT_COUNTED = ("rate_limited", "auth_failed", "quota_exhausted")
+"""A rejection is the lane's business; after a key's refusal the next call has another key."""
 
 
 class Version(Struct, frozen=True, kw_only=True):
@@ -58,6 +60,10 @@ class SlideState(Struct, frozen=True, kw_only=True):
     """Those of them of which nobody has said what they cost."""
     in_flight: SlideStarted | None = None
     """The attempt that has begun and not ended."""
+    failed_unbilled: int = 0
+    """Attempts since it was wanted that count against its calls, certainly not charged."""
+    failed_maybe_billed: int = 0
+    """The same of those that may have been charged."""
     cut_offs: int = 0
     """How often in a row a crash came in the middle of an attempt."""
     is_anew: bool = False
@@ -208,6 +214,8 @@ def _reopen(state: BatchState, event: SlidesReopened) -> BatchState:
             state.slides[place],
             status="pending",
             is_anew=event.anew or state.slides[place].is_anew,
+            failed_unbilled=0,
+            failed_maybe_billed=0,
             cut_offs=0,
             started_at_s=None,
             generation_time_s=None,
@@ -238,9 +246,7 @@ def _apply_to_slide(slide: SlideState, event: SlideEvent) -> SlideState:
         case SlideStarted():
             return _begin(slide, event)
         case SlideRetrying():
-            is_cut_off = event.error_code == "interrupted"
-            slide = replace(slide, cut_offs=slide.cut_offs + 1 if is_cut_off else 0)
-            return _close_attempt(slide, event)
+            return _count_failure(_close_attempt(slide, event), event)
         case SlideDone():
             return _show(_close_attempt(slide, event), event)
         case SlideFailed():
@@ -265,6 +271,17 @@ def _begin(slide: SlideState, event: SlideStarted) -> SlideState:
         provider=event.provider,
         model=event.model,
     )
+
+
+def _count_failure(slide: SlideState, event: SlideRetrying) -> SlideState:
+    if event.error_code == "interrupted":
+        return replace(slide, cut_offs=slide.cut_offs + 1)
+    slide = replace(slide, cut_offs=0)
+    if event.error_code in _NOT_COUNTED:
+        return slide
+    if event.possibly_billed:
+        return replace(slide, failed_maybe_billed=slide.failed_maybe_billed + 1)
+    return replace(slide, failed_unbilled=slide.failed_unbilled + 1)
 
 
 def _close_attempt(slide: SlideState, event: SlideRetrying | SlideDone | SlideFailed) -> SlideState:

@@ -11,6 +11,7 @@ from slideloom.domain.events import SlideDone, SlideFailed, SlideRetrying, Slide
 from slideloom.domain.images import PictureFacts
 from slideloom.engine.budget import Budget
 from slideloom.engine.deadline import Deadline
+from slideloom.engine.retry import Tally
 from slideloom.errors import ProviderError, SlideErrorCode
 from slideloom.providers.base import Drawn, DrawOrder
 from slideloom.stores.base import CachedResult
@@ -77,6 +78,8 @@ class SlideJob(Struct, kw_only=True):
     """Whether a picture made for a like request will do."""
     attempts_before: int = 0
     """Those of earlier runs."""
+    failed_before: Tally = field(default_factory=Tally)
+    """What a run that was cut off has used up of its calls."""
     record: Callable[[SlideStarted | SlideRetrying], Awaitable[None]]
     """Writes an event down; the call is made only after it returns."""
     made: CachedResult | None = None

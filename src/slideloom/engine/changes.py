@@ -50,6 +50,8 @@ class Changes:
         async with self._holding(batch_id) as run:
             slides = run.state.slides
             places = [place for place in choose(run.state) if can_reopen(slides[place], anew=anew)]
+            if run.has_begun:
+                self._runs.restart_clock(run)
             if places:
                 await self._make_again(run, places, anew=anew)
             return run.timeline
@@ -73,8 +75,6 @@ class Changes:
             return run.timeline
 
     async def _make_again(self, run: BatchRun, places: Sequence[int], *, anew: bool) -> None:
-        if run.has_begun:
-            self._runs.restart_clock(run)
         await run.record(SlidesReopened(at_s=wall_s(), places=tuple(places), anew=anew))
         log_batch_start(self._log, run.state, places=places)
         run.notice()

@@ -254,19 +254,30 @@ class Lanes:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        waits_s = self._list_waits(now_s)
         waits = [
-            lane.wait_s(now_s, is_single=party == SINGLES)
+            wait_s
             for party, wishes in self._parties.items()
-            for lane in self._lanes
+            for lane, wait_s in zip(self._lanes, waits_s[party == SINGLES], strict=True)
             if not lane.find_stop(since_s=wishes[0].since_s)
         ]
         if waits and not math.isinf(wait_s := min(waits)):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(wait_s, 0.001), self._hand_out)
 
+    def _list_waits(self, now_s: float) -> tuple[list[float], list[float]]:
+        """Each lane's wait, for a batch's call and for a single slide's."""
+        return (
+            [lane.wait_s(now_s, is_single=False) for lane in self._lanes],
+            [lane.wait_s(now_s, is_single=True) for lane in self._lanes],
+        )
+
     def _grant_one(self, now_s: float) -> bool:
+        waits_s = self._list_waits(now_s)
         # Single slides are few and somebody watches: they are first.
         for party in sorted(self._parties, key=lambda name: name != SINGLES):
+            if min(waits_s[party == SINGLES]) > 0:
+                continue
             wish = next((wish for wish in self._parties[party] if not wish.granted.done()), None)
             lane = None if wish is None else self._find_lane(wish, now_s)
             if wish is not None and lane is not None:

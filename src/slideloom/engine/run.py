@@ -26,6 +26,7 @@ from slideloom.engine.deadline import Deadline
 from slideloom.engine.journal import log_slide_end
 from slideloom.engine.recorder import Recorder
 from slideloom.engine.reference import find_reference
+from slideloom.engine.retry import Tally
 from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import Fenced, Stopping
@@ -190,6 +191,10 @@ def _to_job(shared: _Round, place: int, *, reference: Reference | None) -> Slide
         budget=shared.budget,
         uses_cache=order.cache and not run.state.slides[place].is_anew,
         attempts_before=run.state.slides[place].attempts,
+        failed_before=Tally(
+            unbilled=run.state.slides[place].failed_unbilled,
+            maybe_billed=run.state.slides[place].failed_maybe_billed,
+        ),
         record=run.record,
     )
 

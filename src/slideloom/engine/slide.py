@@ -19,7 +19,7 @@ from slideloom.engine.budget import Hold, OverBudget
 from slideloom.engine.deadline import TimeUp
 from slideloom.engine.fallback import is_models_trouble
 from slideloom.engine.lanes import Lanes, NotAdmitted, Seat, Wish
-from slideloom.engine.retry import RetryPolicy, Tally, decide_retry
+from slideloom.engine.retry import RetryPolicy, decide_retry
 from slideloom.engine.reuse import Results
 from slideloom.errors import (
     CorruptPicture,
@@ -106,7 +106,7 @@ class SlideMaker:
             return end
 
     async def _make(self, job: SlideJob) -> SlideDone | SlideFailed:
-        tally, delay_s, troubles = Tally(), 0.0, 0
+        tally, delay_s, troubles = job.failed_before, 0.0, 0
         while True:
             try:
                 async with job.deadline.waiting():

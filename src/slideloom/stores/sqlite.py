@@ -1,6 +1,7 @@
 """Batch logs and the result cache in one SQLite file, behind one thread."""
 
 import asyncio
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
@@ -20,7 +21,7 @@ from slideloom.domain.events import (
 )
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import BatchSummary, to_summary
-from slideloom.errors import Fenced, KeyReused, UnknownBatch, UnreadableLog
+from slideloom.errors import Fenced, KeyReused, StoreError, UnknownBatch, UnreadableLog
 from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.results import find_results, forget_results, put_result
@@ -41,11 +42,16 @@ class SqliteBatchStore:
     """A `BatchStore` and a `ResultCache` in one SQLite file (WAL, every commit synced)."""
 
     def __init__(
-        self, connection: sqlite3.Connection, lock: FolderLock, *, cache_max_bytes: int
+        self,
+        connection: sqlite3.Connection,
+        lock: FolderLock,
+        *,
+        cache_max_bytes: int,
+        check: Callable[[], None],
     ) -> None:
         self._lock = lock
         self._cache_max_bytes = cache_max_bytes
-        self._thread = DatabaseThread(connection)
+        self._thread = DatabaseThread(connection, check=check)
 
     @classmethod
     async def open(cls, path: Path, *, cache_max_bytes: int = _CACHE_MAX_BYTES) -> Self:
@@ -57,7 +63,7 @@ class SqliteBatchStore:
             StoreUnusable: not a database, damaged, of a newer version, or not writable.
         """
         connection, lock = await asyncio.to_thread(open_database, path)
-        return cls(connection, lock, cache_max_bytes=cache_max_bytes)
+        return cls(connection, lock, cache_max_bytes=cache_max_bytes, check=_same_file(path))
 
     async def close(self) -> None:
         """Finish what was asked, then close the file."""
@@ -141,6 +147,18 @@ class SqliteBatchStore:
 
     async def _ask(self, command: Callable[[sqlite3.Connection], _T]) -> _T:
         return await self._thread.ask(command)
+
+
+def _same_file(path: Path) -> Callable[[], None]:
+    """A check that the file is still the one opened just now: else all that is written is lost."""
+    opened = path.stat()
+
+    def check() -> None:
+        if not path.exists() or not os.path.samestat(path.stat(), opened):
+            message = f"the database {path} was removed or replaced while it was in use"
+            raise StoreError(message)
+
+    return check
 
 
 def _create(db: sqlite3.Connection, batch_id: str, first: Encoded, key: OnceKey | None) -> str:

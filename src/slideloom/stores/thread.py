@@ -32,8 +32,12 @@ _Command = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 class DatabaseThread:
     """Runs commands over one connection, which is its own from now on."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take the connection; `check` raises where nothing may be run over it any more."""
         self._connection = connection
+        self._check = check
         self._loop = asyncio.get_running_loop()
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="batch-store", daemon=True)
@@ -69,12 +73,19 @@ class DatabaseThread:
                 ended = following is None
                 if following is not None:
                     group.append(following)
-            answers = _run_group(self._connection, [command for command, _ in group])
+            answers = self._run([command for command, _ in group])
             futures = [future for _, future in group]
             self._loop.call_soon_threadsafe(_deliver, futures, answers)
             if ended:
                 break
         self._connection.close()
+
+    def _run(self, commands: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        try:
+            self._check()
+        except (OSError, StoreError) as error:
+            return [_to_store_error(error)] * len(commands)
+        return _run_group(self._connection, commands)
 
 
 def _deliver(futures: list["asyncio.Future[Any]"], answers: list[Any]) -> None:
