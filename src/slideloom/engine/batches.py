@@ -225,8 +225,13 @@ class BatchEngine:
     def _send_out(self, errand: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
         task = asyncio.create_task(errand, name=name)
         self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        task.add_done_callback(self._forget_errand)
         return task
+
+    def _forget_errand(self, task: asyncio.Task[Any]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled():
+            task.exception()  # a caller that has gone away does not ask what went wrong
 
     # Answers.
 

@@ -151,6 +151,9 @@ class Runs:
             epoch = await self._store.lease(batch_id)
             log = await self._store.read(batch_id)
             state = fold(batch_id, log)
+            if state.is_final:  # whoever had it ended it just now
+                self._unresumed.discard(batch_id)
+                return None
             found = await find_left_behind(state, self._maker.images)
             policy = self._limits.resume_in_flight
             events = plan_resume(state, found=found, policy=policy, at_s=wall_s())

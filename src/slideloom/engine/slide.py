@@ -173,6 +173,7 @@ class SlideMaker:
             # In the slot, so that two hundred waiting slides hold no two hundred files.
             draft = await self.images.open_draft(page_num=job.page_num)
             drafts.push_async_callback(draft.discard)
+            job.deadline.check()  # a stop, or a cancel, may have come meanwhile
             bills = seat.provider.bills
             await job.record(
                 job.begin_attempt(
