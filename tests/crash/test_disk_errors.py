@@ -23,7 +23,6 @@ _REACHED_SHARE = 0.9
 
 SAMPLE = (
     Point(call="fdatasync", path=_WAL, n=1, what=_EIO),  # the order is not taken
-    Point(call="pwrite64", path=_WAL, n=15, what=_ENOSPC),  # in the middle of a commit
     Point(call="fsync", n=1, what=_EIO),  # a picture
     Point(call="fsync", n=2, what=_EIO),  # the folder, once the picture has its name
 )

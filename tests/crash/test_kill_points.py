@@ -83,7 +83,6 @@ FAMILIES: dict[Policy, tuple[Family, ...]] = {
 _SAMPLE: tuple[tuple[Family, tuple[int, ...]], ...] = (
     (Family("work", "pwrite64", WAL), (13,)),
     (Family("held", "fdatasync", WAL), (4,)),
-    (Family("work", "fsync"), (2,)),
     (Family("held", "rename"), (1,)),
     (Family("start", "fdatasync", WAL), (2,)),
 )

@@ -18,8 +18,8 @@ Moment = Literal["work", "held", "start", "stop"]
 _SLIDES = 3
 _TRAIL_S = 0.2
 """What is still written when a batch has ended: log files."""
-_CUT_S = 0.06
-"""After the order: some slides are done then, some under way, some wait."""
+_CUT_S = 0.03
+"""After the order was taken: some slides are under way then, some wait."""
 _DYING_S = 0.2
 """From the last word of a process that is killed until it is gone."""
 _HELD_S = 0.1
@@ -82,7 +82,7 @@ async def _die_at_start(life: Life, point: Point) -> bool:
     """Killed at work; the point comes while the next process takes that up."""
     await _be_up(life)
     await life.settle()  # or each start would have more to take up than the one before
-    life.order(life.press.make(slides=_SLIDES, workers=2))
+    await life.order(life.press.make(slides=_SLIDES, workers=2))
     await asyncio.sleep(_CUT_S)
     await life.kill()
     await life.spawn(tracer(point, life.site))
@@ -98,7 +98,7 @@ async def _die_at_start(life: Life, point: Point) -> bool:
 async def _die_at_stop(life: Life, point: Point) -> bool:
     """Told to stop in the middle of a deck; the point comes while it does."""
     await _be_up(life)
-    life.order(life.press.make(slides=_SLIDES, workers=2))
+    await life.order(life.press.make(slides=_SLIDES, workers=2))
     await asyncio.sleep(_CUT_S)
     async with attached(point, life.site):
         life.site.ask_to_stop()

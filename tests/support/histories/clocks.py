@@ -67,7 +67,7 @@ class _Names:
 
 @contextmanager
 def wall_clock(loop: asyncio.AbstractEventLoop) -> Iterator[WallClock]:
-    """The wall clock of everything of ours, inside; jitter and names that are the same each time."""
+    """The wall clock of all that is ours, inside; jitter and names are the same each time."""
     clock = WallClock(loop)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("slideloom.clock.time", clock)

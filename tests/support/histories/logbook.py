@@ -142,7 +142,7 @@ def ended_batch_only_changes_by_a_wish(batch: BatchTrack, event: Event, _: Situa
 
 
 def reopened_slides_had_ended(batch: BatchTrack, event: Event, _: Situation) -> bool:
-    """What is under way is not taken away from who makes it; what is done only for a new version."""
+    """What is under way is not taken away from who makes it; what is done only anew."""
     if not isinstance(event, SlidesReopened):
         return True
     return all(
@@ -201,8 +201,9 @@ def call_that_says_its_cost_is_written_with_it(
 
 def new_version_is_never_from_the_cache(batch: BatchTrack, event: Event, _: Situation) -> bool:
     """Whoever regenerates has seen what there is."""
-    is_cached = isinstance(event, SlideDone) and event.cached
-    return not is_cached or not batch.slides[event.place].is_anew
+    if not isinstance(event, SlideDone) or not event.cached:
+        return True
+    return not batch.slides[event.place].is_anew
 
 
 def picture_that_was_kept_is_not_given_up(

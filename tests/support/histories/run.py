@@ -42,5 +42,5 @@ def run_histories(count: int, *, number: int, share: float) -> int:
         database=None,  # the seed says which histories they are
         suppress_health_check=_NOT_CHECKED,
     )
-    run_state_machine_as_test(seed(number)(Counted), settings=wanted)  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
+    run_state_machine_as_test(seed(number)(Counted), settings=wanted)
     return ran

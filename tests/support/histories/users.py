@@ -238,7 +238,7 @@ class Users:
         if manner.what == "hang up":
             task.cancel()
 
-    async def _hear(
+    async def _hear(  # noqa: C901, PLR0913 - one case for each thing that may be answered
         self,
         what: str,
         life: Life,
