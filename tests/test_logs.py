@@ -191,3 +191,11 @@ async def test_whole_batch_leaves_its_files_and_the_users_pipelines_print_number
         entries = [json.loads(line) for line in grep.stdout.decode().split("\n")[:-1]]
         assert {entry["event"] for entry in entries} == {event}
         assert len(entries) == count
+
+
+def test_half_written_session_file_is_swept_at_the_start(tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    (sessions / ".part-x_slide_001").write_text('{"half')
+    LogWriter(tmp_path, retention_days=1).close()
+    assert list(sessions.iterdir()) == []

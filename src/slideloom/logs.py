@@ -37,6 +37,8 @@ _ESCAPES = {
     "\u2029".encode(): rb"\u2029",
 }
 _MASK = b"***"
+_PART_PREFIX = ".part-"
+"""Of a session file that is not whole yet."""
 _KEY_CHARS = 8
 """A shorter "key" is a local server's dummy, and would be found in numbers and words."""
 _FLUSH_S = 10.0
@@ -62,6 +64,8 @@ class LogWriter:
         for place in (folder, folder / "sessions"):
             if not os.access(place, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        for leftover in (folder / "sessions").glob(f"{_PART_PREFIX}*"):
+            leftover.unlink(missing_ok=True)  # a crash left it half-written
         self._day: date | None = None
         self._file: IO[bytes] | None = None
         self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)
@@ -212,7 +216,7 @@ def _explain_exception(
 
 
 def _write_document(folder: Path, session_id: str, action: str, body: bytes) -> None:
-    part = folder / f".part-{session_id}_{action}"
+    part = folder / f"{_PART_PREFIX}{session_id}_{action}"
     folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared up
     try:
         part.write_bytes(body)
