@@ -12,12 +12,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from slideloom.assembly import open_services
 from slideloom.errors import SlideloomError
 from slideloom.settings import Settings
-from slideloom.web import actions, advice, batches, ops, sessions, slides
+from slideloom.web import actions, advice, batches, events, exports, ops, sessions, slides
 from slideloom.web.guard import Guard
 from slideloom.web.openapi import build_openapi
 from slideloom.web.pages import page_routes
@@ -27,12 +27,17 @@ ENDPOINTS = (
     *advice.ENDPOINTS,  # before the batches, whose ids would match their paths
     *batches.ENDPOINTS,
     *actions.ENDPOINTS,
+    *events.ENDPOINTS,
+    *exports.ENDPOINTS,
     *slides.ENDPOINTS,
     *sessions.ENDPOINTS,
     *ops.ENDPOINTS,
 )
 """The route table: the router and OpenAPI are both made of it."""
-_EXPOSED = ("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed")
+_EXPOSED = (
+    *("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed"),
+    *("Content-Disposition", "X-Missing-Slides"),
+)
 
 
 def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlette:
@@ -83,6 +88,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         for endpoint in ENDPOINTS
     ]
     routes.append(Route(f"{prefix}/openapi.json", openapi))
+    routes.append(WebSocketRoute(f"{prefix}/slide/batch/{{batch_id}}/ws", events.websocket))
     images = Path(settings.image_output_dir)
     return [*routes, *page_routes(static=_static_folder(), images=images, prefix=prefix)]
 

@@ -1,5 +1,6 @@
 """Builds the service's parts from the settings, and closes them: the only chooser of parts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,9 @@ from slideloom.engine.reuse import Results
 from slideloom.engine.runs import EngineLimits
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.errors import SettingsError, StorageFull
+from slideloom.exports.exporter import Exporter
 from slideloom.logs import Log, LogWriter, open_log
+from slideloom.metrics import Metrics
 from slideloom.providers.base import Provider
 from slideloom.providers.network import open_network
 from slideloom.queues.local import LocalQueue
@@ -35,6 +38,8 @@ class Services(Struct, frozen=True, kw_only=True):
     engine: BatchEngine
     provider: Provider
     images: ImageStore
+    exporter: Exporter
+    metrics: Metrics
     log_writer: LogWriter
     log: Log
 
@@ -60,12 +65,15 @@ async def open_services(
         stack.push_async_callback(store.close)
         images = await _open_images(settings)
         stack.push_async_callback(images.close)
+        exporter = Exporter(images)
+        stack.callback(exporter.close)
         lanes = Lanes(
             [Lane(provider, start=settings.lane_start) for provider in open_providers(settings)],
             log=log,
             fallback_model=settings.fallback_model or None,
         )
         stack.push_async_callback(lanes.close_providers)
+        metrics = Metrics(models={lanes.first.model, settings.fallback_model})
         engine = BatchEngine(
             store=store,
             queue=LocalQueue(concurrency=settings.batch_max_concurrent),
@@ -77,7 +85,10 @@ async def open_services(
             ),
             limits=_to_limits(settings),
             log=log,
+            metrics=metrics,
         )
+        metrics.count_active(engine.active_count)
+        stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop(), name="loop lag"))
         await engine.start()
         # A server that stops in order has stopped the engine before; then this is nothing.
         stack.push_async_callback(engine.stop, grace_s=0.0)
@@ -87,9 +98,16 @@ async def open_services(
             engine=engine,
             provider=lanes.first,
             images=images,
+            exporter=exporter,
+            metrics=metrics,
             log_writer=log_writer,
             log=log,
         )
+
+
+async def _end(chore: asyncio.Task[None]) -> None:
+    chore.cancel()
+    await asyncio.gather(chore, return_exceptions=True)
 
 
 async def _open_images(settings: Settings) -> FileImageStore:

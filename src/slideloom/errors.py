@@ -10,6 +10,7 @@ SlideloomError
 │   ├── UnknownSlide          no such slide in the batch
 │   │   └── UnknownVersion        no such picture of the slide
 │   ├── SlideUnderWay         the slide is being made: it cannot be changed now
+│   ├── NoPictures            the batch has no picture to take home
 │   ├── KeyReused             the Idempotency-Key stands for another request
 │   └── UnknownSession        no log files of such a session
 ├── ProviderError         the image model's answer; recorded on the slide
@@ -149,6 +150,12 @@ class SlideUnderWay(RequestError):
 
     def __init__(self, slide_id: str) -> None:
         super().__init__(f"slide {slide_id!r}")
+
+
+class NoPictures(RequestError):
+    """There is no picture to take home, yet or any more."""
+
+    code = "no_pictures"
 
 
 class KeyReused(RequestError):

@@ -40,7 +40,7 @@ _IGNORED = (
     "IMAGE_RETENTION_DAYS",
 )
 """Contract settings this version does not carry out: the operator is told."""
-_PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz")
+_PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz", "/metrics")
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):

@@ -273,7 +273,7 @@ async def test_picture_that_cannot_be_read_is_a_store_error(folder: Path) -> Non
     (folder / name).mkdir()
     with pytest.raises(StoreError, match="could not be read"):
         await store.read(name)
-    assert await store.exists([name]) == set()
+    assert await store.measure([name]) == {}
     await store.close()
 
 

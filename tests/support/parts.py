@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import itertools
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -23,6 +23,7 @@ from slideloom.engine.runs import EngineLimits
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, UnknownBatch
 from slideloom.logs import Log
+from slideloom.metrics import Metrics
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
 from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
@@ -204,8 +205,13 @@ class MemoryImageStore:
             raise StoreError(name)
         return self.kept[name]
 
-    async def exists(self, names: Collection[str]) -> set[str]:
-        return {name for name in names if name in self.kept}
+    async def measure(self, names: Collection[str]) -> dict[str, int]:
+        return {name: len(self.kept[name]) for name in names if name in self.kept}
+
+    def read_pieces(self, name: str) -> Iterator[bytes]:
+        if name not in self.kept:
+            raise StoreError(name)
+        yield self.kept[name]
 
     async def keep_reference(self, data: bytes) -> str:
         await self.check_space()
@@ -294,6 +300,7 @@ class Workshop:
         self.store = changes.pop("store", None) or MemoryBatchStore()
         self.images = changes.pop("images", None) or MemoryImageStore()
         self.log = RecordingLog()
+        self.metrics = Metrics()
         log: Log = self.log  # type: ignore[assignment]  # only what the engine calls
         concurrency = changes.pop("concurrency", 50)
         rules: dict[str, Any] = {"slide_timeout_s": 120.0, "aspect_fix": "off"}
@@ -329,6 +336,7 @@ class Workshop:
             maker=self.maker,
             limits=EngineLimits(**limits | changes),
             log=log,
+            metrics=self.metrics,
         )
 
     async def __aenter__(self) -> Self:

@@ -22,6 +22,7 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest, NotWrittenYet, Stopping, UnknownBatch
 from slideloom.logs import Log
+from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore, Page
 
@@ -40,13 +41,22 @@ class BatchEngine:
     """Runs batches over a queue and keeps what it knows of them."""
 
     def __init__(
-        self, *, store: BatchStore, queue: Queue, maker: SlideMaker, limits: EngineLimits, log: Log
+        self,
+        *,
+        store: BatchStore,
+        queue: Queue,
+        maker: SlideMaker,
+        limits: EngineLimits,
+        log: Log,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._maker = maker
         self._limits = limits
         self._log = log
-        self._runs = Runs(store=store, queue=queue, maker=maker, limits=limits, log=log)
+        self._runs = Runs(
+            store=store, queue=queue, maker=maker, limits=limits, log=log, metrics=metrics
+        )
         self._changes = Changes(self._runs, log=log)
         self._errands: set[asyncio.Task[Any]] = set()
         """What callers asked for and must not be left half done."""
@@ -246,7 +256,7 @@ class BatchEngine:
         log = await self._store.read(batch_id)
         if not log:
             raise UnknownBatch(batch_id)
-        return Timeline(fold(batch_id, log))
+        return self._runs.roster.meet(batch_id, log)
 
     async def list_batches(self, *, limit: int, cursor: str | None) -> Page:
         """Batches, newest first; unfinished ones as they stand now."""

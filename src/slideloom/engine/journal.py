@@ -17,6 +17,7 @@ from slideloom.domain.slide import Slide
 from slideloom.domain.status import cost_usd, possibly_billed
 from slideloom.engine.attempt import AttemptLog
 from slideloom.logs import Log
+from slideloom.metrics import Metrics
 
 
 def log_batch_start(log: Log, state: BatchState, *, places: Sequence[int] = ()) -> None:
@@ -77,6 +78,24 @@ def log_slide_end(
             "result": details,
             "attempts": list(attempts),
         },
+    )
+
+
+def count_slide_end(
+    metrics: Metrics, end: SlideDone | SlideFailed, attempts: Sequence[AttemptLog]
+) -> None:
+    """A slide has ended: count it, and the calls it took."""
+    for entry in attempts:
+        metrics.note_call(entry.error_code or "ok", entry.cost_usd)
+    if isinstance(end, SlideFailed):
+        provider, model = (attempts[-1].provider, attempts[-1].model) if attempts else (None, None)
+        metrics.note_slide(provider=provider, model=model, outcome=end.error_code, seconds=None)
+        return
+    metrics.note_slide(
+        provider=end.provider,
+        model=end.model,
+        outcome="cached" if end.cached else "done",
+        seconds=None if end.cached else end.generation_time_s,
     )
 
 

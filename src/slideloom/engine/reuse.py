@@ -111,7 +111,7 @@ class Results:
         """What there is already; a store or disk that fails has nothing."""
         try:
             found = await self._cache.find_many(keys, after_s=wall_s() - self._ttl_s)
-            kept = await self._images.exists({result.image for result in found.values()})
+            kept = await self._images.measure({result.image for result in found.values()})
         except StoreError as error:
             self._log.warning("result_cache_failed", exc_info=error)
             return {}

@@ -23,7 +23,7 @@ from slideloom.domain.status import cost_usd
 from slideloom.engine.attempt import SlideJob
 from slideloom.engine.budget import Budget
 from slideloom.engine.deadline import Deadline
-from slideloom.engine.journal import log_slide_end
+from slideloom.engine.journal import count_slide_end, log_slide_end
 from slideloom.engine.recorder import Recorder
 from slideloom.engine.reference import find_reference
 from slideloom.engine.retry import Tally
@@ -31,6 +31,7 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import Fenced, Stopping
 from slideloom.logs import Log
+from slideloom.metrics import Metrics
 from slideloom.providers.base import DrawOrder, Reference
 
 
@@ -93,7 +94,9 @@ class BatchRun:
         return [] if self.deadline.is_left else self.list_open()
 
 
-async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: Log) -> None:
+async def run_batch(
+    run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: Log, metrics: Metrics
+) -> None:
     """Make every slide that has not ended, then end the batch.
 
     A slide's failure is a value; anything unforeseen outside a slide ends the
@@ -105,7 +108,7 @@ async def run_batch(run: BatchRun, maker: SlideMaker, *, timeout_s: float, log: 
         return
     await run.record(BatchStarted(at_s=wall_s()))
     while not run.state.is_final:
-        await _make_wanted(run, maker, log=log)
+        await _make_wanted(run, maker, log=log, metrics=metrics)
         await run.recorder.settle()  # a slide reopened just now is in no state yet
         if run.list_open():
             if run.deadline.is_left:
@@ -122,6 +125,7 @@ class _Round(Struct, kw_only=True):
     run: BatchRun
     maker: SlideMaker
     log: Log
+    metrics: Metrics
     orders: Sequence[DrawOrder]
     """One a slide."""
     budget: Budget
@@ -131,7 +135,7 @@ class _Round(Struct, kw_only=True):
     """Places."""
 
 
-async def _make_wanted(run: BatchRun, maker: SlideMaker, *, log: Log) -> None:
+async def _make_wanted(run: BatchRun, maker: SlideMaker, *, log: Log, metrics: Metrics) -> None:
     """Make the slides that wait, and those that are reopened meanwhile."""
     order = run.state.order
     limit_usd = order.max_cost_usd if maker.lanes.first.bills else None
@@ -140,7 +144,14 @@ async def _make_wanted(run: BatchRun, maker: SlideMaker, *, log: Log) -> None:
         spent_usd=cost_usd(run.state) or 0.0,
         unpriced_calls=sum(slide.unpriced for slide in run.state.slides),
     )
-    shared = _Round(run=run, maker=maker, log=log, orders=to_draw_orders(order), budget=budget)
+    shared = _Round(
+        run=run,
+        maker=maker,
+        log=log,
+        metrics=metrics,
+        orders=to_draw_orders(order),
+        budget=budget,
+    )
     made, lead = None, order.reference_place
     if lead is not None:
         if lead in run.list_wanted():
@@ -169,7 +180,7 @@ async def _make_slide(shared: _Round, place: int) -> None:
             end: SlideDone | SlideFailed = job.to_failed(code or "invalid_image", NO_REFERENCE)
         else:
             end = await shared.maker.make(job, log=shared.log)
-        await _end_slide(run, job, end, log=shared.log)
+        await _end_slide(shared, job, end)
     except (Stopping, Fenced):
         # Its log says how far it is. Brothers whose calls are out end by themselves: they cost.
         run.deadline.leave()
@@ -199,9 +210,8 @@ def _to_job(shared: _Round, place: int, *, reference: Reference | None) -> Slide
     )
 
 
-async def _end_slide(
-    run: BatchRun, job: SlideJob, end: SlideDone | SlideFailed, *, log: Log
-) -> None:
+async def _end_slide(shared: _Round, job: SlideJob, end: SlideDone | SlideFailed) -> None:
+    run, log = shared.run, shared.log
     try:
         await run.record(end)
     except UnicodeEncodeError as error:  # a provider's word that is no text: brothers go on
@@ -211,6 +221,7 @@ async def _end_slide(
         await run.record(end)
     if isinstance(end, SlideDone) and not end.cached:
         run.made_s.append(end.generation_time_s)
+    count_slide_end(shared.metrics, end, job.attempts)
     log_slide_end(
         log,
         run.state,

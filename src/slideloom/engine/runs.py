@@ -33,6 +33,7 @@ from slideloom.errors import (
     UnreadableLog,
 )
 from slideloom.logs import Log
+from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore
 
@@ -63,7 +64,14 @@ class Runs:
     """Every batch that is made here, and how it comes to that."""
 
     def __init__(
-        self, *, store: BatchStore, queue: Queue, maker: SlideMaker, limits: EngineLimits, log: Log
+        self,
+        *,
+        store: BatchStore,
+        queue: Queue,
+        maker: SlideMaker,
+        limits: EngineLimits,
+        log: Log,
+        metrics: Metrics,
     ) -> None:
         self.stopping = asyncio.Event()
         self.roster = Roster()
@@ -72,6 +80,7 @@ class Runs:
         self._maker = maker
         self._limits = limits
         self._log = log
+        self._metrics = metrics
         self._single_slots = asyncio.Semaphore(limits.single_workers)
         self._hurried: set[asyncio.Task[None]] = set()
         self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
@@ -116,12 +125,12 @@ class Runs:
         log = await self._store.read(batch_id)
         if not log:
             raise UnknownBatch(batch_id)
-        state = fold(batch_id, log)
-        if state.order.is_single:
+        timeline = self.roster.meet(batch_id, log)
+        if timeline.state.order.is_single:
             raise UnknownBatch(batch_id)
-        if not state.is_final:  # its attempts in flight have not been looked at
+        if not timeline.state.is_final:  # its attempts in flight have not been looked at
             raise NotTakenUp(batch_id)
-        return self.enrol(Timeline(state), epoch=await self._store.lease(batch_id))
+        return self.enrol(timeline, epoch=await self._store.lease(batch_id))
 
     async def resume_all(self) -> None:
         """Go on with every batch that an earlier process left open.
@@ -168,13 +177,14 @@ class Runs:
             self._unresumed.discard(batch_id)
             return None
         self._unresumed.discard(batch_id)
-        state = fold(batch_id, [*log, *events])
+        timeline = self.roster.meet(batch_id, [*log, *events])
+        state = timeline.state
         log_cut_off(self._log, state, events, log)
         self._log.warning("batch_resumed", batch_id=batch_id)
         if state.is_final:
             log_batch_end(self._log, state)
             return None
-        return self.enrol(Timeline(state), epoch=epoch)
+        return self.enrol(timeline, epoch=epoch)
 
     # Running them.
 
@@ -197,7 +207,9 @@ class Runs:
         run.has_begun = True
         timeout_s = self.batch_timeout_s(run.state.order)
         try:
-            await run_batch(run, self._maker, timeout_s=timeout_s, log=self._log)
+            await run_batch(
+                run, self._maker, timeout_s=timeout_s, log=self._log, metrics=self._metrics
+            )
         except* Fenced:
             self._log.warning("batch_fenced", batch_id=batch_id)
         except* Exception as error:  # noqa: BLE001 - the edge of a batch's task
@@ -268,6 +280,7 @@ class Runs:
             self._log.error("batch_not_written", batch_id=run.batch_id)
             await run.recorder.close()
             self.roster.drop(run)
+        self.roster.close()
 
     async def _drain(self, *, timeout_s: float) -> None:
         until_s = monotonic_s() + timeout_s

@@ -1,25 +1,45 @@
-"""One batch while it is of interest: its state, for any number of readers."""
+"""One batch while it is of interest: its state, and its events from any number on, for readers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Self
 
 from slideloom.clock import monotonic_s
-from slideloom.domain.batch import BatchState, apply
+from slideloom.domain.batch import BatchState, apply, fold
 from slideloom.domain.events import Event
+from slideloom.domain.feed import FeedItem, to_feed
 
 
 class Timeline:
-    """What is known of one batch; only what is already written is announced here."""
+    """What is known of one batch; only what is already written is announced here.
+
+    Readers share the list of events and go through it each at its own pace, so
+    a slow one holds up nobody, and nothing can overflow.
+    """
 
     def __init__(self, state: BatchState) -> None:
+        """Begin with an order nobody has told readers anything of; see `replay` for the others."""
         self.state = state
+        self.feed: list[FeedItem] = []
         self.is_closed = False
         """Whether this process does no more about it; another one may."""
         self._spent_s = state.logged_s
         self._since_s = monotonic_s()
         self._over = asyncio.Event()
-        if state.is_final:
-            self._over.set()
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done, and replaced, at each announcement."""
+
+    @classmethod
+    def replay(cls, batch_id: str, log: Sequence[Event]) -> Self:
+        """The timeline of a batch whose log is there already.
+
+        Raises:
+            UnreadableLog: it is not what we write.
+        """
+        timeline = cls(fold(batch_id, log[:1]))
+        timeline._take_in(log[1:])
+        timeline._spent_s = timeline.state.logged_s
+        return timeline
 
     @property
     def elapsed_s(self) -> float:
@@ -29,20 +49,19 @@ class Timeline:
         return self._spent_s + monotonic_s() - self._since_s
 
     def announce(self, events: Sequence[Event]) -> None:
-        """Take in the events written next."""
-        for event in events:
-            was_final = self.state.is_final
-            self.state = apply(self.state, event)
-            if was_final and not self.state.is_final:
-                self._spent_s, self._since_s = self.state.spent_s, monotonic_s()
-                self._over.clear()
-        if self.state.is_final:
-            self._over.set()
+        """Take in the events written next, and tell the readers."""
+        self._take_in(events)
+        self._wake()
+
+    def open(self) -> None:
+        """Somebody goes on with the batch here."""
+        self.is_closed = False
 
     def close(self) -> None:
         """Let those who wait go: nothing more will be announced here."""
         self.is_closed = True
         self._over.set()
+        self._wake()
 
     async def wait_finished(self, *, timeout_s: float | None) -> bool:
         """Whether the batch ended, or was closed, within `timeout_s`."""
@@ -52,3 +71,48 @@ class Timeline:
         except TimeoutError:
             return False
         return True
+
+    async def watch(
+        self,
+        *,
+        after: int,
+        until: asyncio.Future[Any] | None = None,
+        at_least_every_s: float | None = None,
+    ) -> AsyncIterator[Sequence[FeedItem]]:
+        """The events behind number `after`, in order: those that are there, then each as it comes.
+
+        Ends when the timeline is closed, or `until` is done. Nothing new within
+        `at_least_every_s` seconds is told as no events.
+        """
+        ends = () if until is None else (until,)
+        while not any(end.done() for end in ends):
+            items = self.feed[after:]
+            if not items and self.is_closed:
+                return
+            if items:
+                after += len(items)
+                yield items
+                continue
+            # Not a task for each reader and event: the one future wakes them all.
+            done, _ = await asyncio.wait(
+                {self._news, *ends},
+                timeout=at_least_every_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not done:
+                yield ()
+
+    def _take_in(self, events: Iterable[Event]) -> None:
+        for event in events:
+            was_final = self.state.is_final
+            self.state = apply(self.state, event)
+            self.feed += to_feed(self.state, event, after=len(self.feed))
+            if was_final and not self.state.is_final:
+                self._spent_s, self._since_s = self.state.spent_s, monotonic_s()
+                self._over.clear()
+        if self.state.is_final:
+            self._over.set()
+
+    def _wake(self) -> None:
+        self._news.set_result(None)
+        self._news = asyncio.get_running_loop().create_future()

@@ -1,6 +1,6 @@
 """What the engine asks of a store, whichever it is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -240,11 +240,19 @@ class ImageStore(Protocol):
         """
         ...
 
-    async def exists(self, names: Collection[str]) -> set[str]:
-        """Those of `names` that are kept pictures.
+    async def measure(self, names: Collection[str]) -> dict[str, int]:
+        """The sizes in bytes of those of `names` that are kept pictures.
 
         Raises:
             StoreError: the folder cannot be read.
+        """
+        ...
+
+    def read_pieces(self, name: str) -> Iterator[bytes]:
+        """A kept picture piece by piece, to be read in a thread: it blocks on the disk.
+
+        Raises:
+            StoreError: there is none of that name, or it cannot be read.
         """
         ...
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Self, get_args
 
@@ -26,6 +26,7 @@ _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)
 _MB = 1024 * 1024
 _DRAFTS_IN_MINIMUM = 16
 """So many pictures under way at once fit into the minimum: 4 MB each of the default one."""
+_PIECE_BYTES = 256 * 1024
 
 
 class FileImageStore:
@@ -74,10 +75,15 @@ class FileImageStore:
         _check_name(_PICTURE_NAME, name)
         return await self._disk.read((self._folder / name).read_bytes)
 
-    async def exists(self, names: Collection[str]) -> set[str]:
+    async def measure(self, names: Collection[str]) -> dict[str, int]:
         """See `ImageStore`."""
         ours = [name for name in names if _PICTURE_NAME.fullmatch(name)]
-        return await self._disk.read(_find_kept, self._folder, ours)
+        return await self._disk.read(_measure, self._folder, ours)
+
+    def read_pieces(self, name: str) -> Iterator[bytes]:
+        """See `ImageStore`."""
+        _check_name(_PICTURE_NAME, name)
+        return _read_pieces(self._folder / name)
 
     async def keep_reference(self, data: bytes) -> str:
         """See `ImageStore`."""
@@ -130,5 +136,20 @@ def _look_for(folder: Path, stem: str) -> tuple[str, PictureFacts] | None:
     return None
 
 
-def _find_kept(folder: Path, names: list[str]) -> set[str]:
-    return {name for name in names if (folder / name).is_file()}
+def _measure(folder: Path, names: list[str]) -> dict[str, int]:
+    sizes = {}
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            sizes[name] = path.stat().st_size
+    return sizes
+
+
+def _read_pieces(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+    except OSError as error:
+        message = f"a picture could not be read: {error.strerror or error}"
+        raise StoreError(message) from error

@@ -78,6 +78,21 @@ def shrink_reference(data: bytes) -> tuple[str, bytes]:
     return "image/jpeg", _encode(flat, "JPEG", quality=_REFERENCE_QUALITY)
 
 
+def to_plain_picture(data: bytes) -> bytes:
+    """The picture as every program knows it: PNG or JPEG, not see-through; most stay as they are.
+
+    Raises:
+        NotAPicture: no PNG, JPEG or WebP, broken, or more than 40 megapixels.
+    """
+    facts = inspect_picture(io.BytesIO(data))
+    if facts.type == "jpg":
+        return data
+    with Image.open(io.BytesIO(data), formats=("PNG", "WEBP")) as opened:
+        if facts.type == "png" and not opened.has_transparency_data:
+            return data
+    return _encode(_on_white(_decode(data)), "PNG")
+
+
 def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
     """The picture, upright; a JPEG not much larger than `wanted_px`.
 

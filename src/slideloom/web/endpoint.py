@@ -47,10 +47,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Below the API prefix, unless `below_prefix` is false; in Starlette's notation."""
     handler: Handler
     summary: str
-    tag: Literal["Batches", "Single slides", "Advice", "Operations"]
+    tag: Literal["Batches", "Single slides", "Exports", "Advice", "Operations"]
     """Under which the reference lists it."""
     answers: Mapping[int, Any]
-    """Success status → body type; `None` for no body."""
+    """Success status → type of the JSON body; `None` for no body, or one that is not JSON."""
+    media_type: str | None = None
+    """Of a body that is not JSON."""
     problems: tuple[int, ...] = ()
     """Statuses of the problem answers it may give."""
     body: Any = None

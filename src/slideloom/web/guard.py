@@ -20,7 +20,7 @@ _HEADERS = {
 }
 _CLIENT_GONE = 499
 """As web servers log it."""
-_QUIET = ("/healthz", "/readyz", "/static/", "/assets/")
+_QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/assets/")
 """Not logged when they succeed: probes and files would bury what matters."""
 
 

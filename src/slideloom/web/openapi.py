@@ -10,6 +10,7 @@ import msgspec
 from slideloom.web.endpoint import Endpoint, Parameter
 from slideloom.web.problems import Problem
 
+_BYTES = {"type": "string", "format": "binary"}
 _REF = "#/components/schemas/{name}"
 
 
@@ -88,6 +89,8 @@ def _responses(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
         if kind:
             content = {"application/json": {"schema": schema_of[id(kind)]}}
             responses[str(status)]["content"] = content
+        elif endpoint.media_type is not None:
+            responses[str(status)]["content"] = {endpoint.media_type: {"schema": _BYTES}}
     for status in endpoint.problems:
         responses.setdefault(
             str(status),

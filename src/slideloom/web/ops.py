@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from slideloom.assembly import Services
 from slideloom.errors import StoreError
+from slideloom.metrics import CONTENT_TYPE
 from slideloom.web.bodies import json_response
 from slideloom.web.endpoint import Endpoint, services
 
@@ -62,6 +63,11 @@ async def readyz(request: Request) -> Response:
     return json_response(body, status=200 if ready else 503)
 
 
+async def metrics(request: Request) -> Response:
+    """What is counted, as Prometheus reads it."""
+    return Response(services(request).metrics.render(), media_type=CONTENT_TYPE)
+
+
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -79,6 +85,16 @@ ENDPOINTS = (
         summary="New work is welcome",
         tag="Operations",
         answers={200: Readiness, 503: Readiness},
+        below_prefix=False,
+    ),
+    Endpoint(
+        method="GET",
+        path="/metrics",
+        handler=metrics,
+        summary="Counters in Prometheus' text format",
+        tag="Operations",
+        answers={200: None},
+        media_type=CONTENT_TYPE,
         below_prefix=False,
     ),
 )

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Struct
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from slideloom.domain.batch import SlideState
@@ -19,6 +19,7 @@ from slideloom.errors import (
     InvalidRequest,
     KeyReused,
     MalformedBody,
+    NoPictures,
     NotJson,
     NotTakenUp,
     NotWrittenYet,
@@ -116,6 +117,7 @@ _STATUS: dict[type[SlideloomError], int] = {
     InvalidRequest: 422,
     BodyTooLarge: 413,
     NotJson: 415,
+    NoPictures: 409,
     KeyReused: 422,
     SlideUnderWay: 409,
     UnknownBatch: 404,
@@ -159,6 +161,10 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
     SlideUnderWay: {
         "en": "The slide is being made just now; wait for its end, then try again.",
         "zh": "这一页正在生成，请等它结束后再试。",
+    },
+    NoPictures: {
+        "en": "There is no finished picture to take home. Wait for one, or make the slides again.",
+        "zh": "没有可导出的已完成图片，请等待生成或重新生成。",
     },
     KeyReused: {
         "en": "This Idempotency-Key stands for another request already. Use a new key.",
@@ -222,7 +228,7 @@ _INTERNAL: dict[Language, str] = {
 }
 
 
-def reader_language(request: Request) -> Language:
+def reader_language(request: HTTPConnection) -> Language:
     """Chinese when `Accept-Language` prefers it to English, else English."""
     best: tuple[float, Language] = (0.0, "en")
     for item in request.headers.get("accept-language", "").split(","):

@@ -1,0 +1,1 @@
+"""Decks to take home: PPTX, PDF, ZIP."""

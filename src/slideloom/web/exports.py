@@ -1,0 +1,175 @@
+"""Decks to take home, and the original service's own export."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from slideloom.domain.album import Album, AlbumPage, in_page_order, to_album
+from slideloom.domain.request import MAX_SLIDES, read_ratio
+from slideloom.domain.status import ASSETS_PATH
+from slideloom.web.batches import BATCH_ID
+from slideloom.web.bodies import read_json
+from slideloom.web.endpoint import Endpoint, services
+
+_TYPES = {
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "pdf": "application/pdf",
+    "zip": "application/zip",
+}
+_NAME_CHARS = 80
+_UNFIT_FOR_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u2028\u2029]+')
+"""What some file systems, or headers, do not take."""
+
+
+class ProjectSlide(Struct, frozen=True, kw_only=True):
+    """One page of the original's project."""
+
+    page_num: int | None = None
+    title: str = ""
+    content_text: str | None = None
+    image_url: str | None = None
+    """Only our own `/assets/` names are opened; a page without one is left out."""
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """A deck as the original's interface keeps it; what else it sends is ignored."""
+
+    slides: Annotated[tuple[ProjectSlide, ...], Meta(min_length=1, max_length=MAX_SLIDES)]
+    title: str | None = None
+    aspect_ratio: str | None = None
+
+
+class ExportRequest(Struct, frozen=True, kw_only=True):
+    """The body of the original's export."""
+
+    project: Project
+    file_name: str | None = None
+    """Of the file; default the project's title."""
+
+
+async def export_pptx(request: Request) -> Response:
+    """The batch as PowerPoint file."""
+    album = await _find_album(request)
+    return _answer(await services(request).exporter.make_pptx(album), album, kind="pptx")
+
+
+async def export_pdf(request: Request) -> Response:
+    """The batch as PDF."""
+    album = await _find_album(request)
+    return _answer(await services(request).exporter.make_pdf(album), album, kind="pdf")
+
+
+async def export_zip(request: Request) -> Response:
+    """The batch's pictures in a ZIP, made while it is sent."""
+    album = await _find_album(request)
+    made = await services(request).exporter.open_zip(album)
+    headers = {**_headers(album, "zip"), "Content-Length": str(made.size_bytes)}
+    return StreamingResponse(made.pieces, headers=headers, media_type=_TYPES["zip"])
+
+
+async def export_project(request: Request) -> Response:
+    """The original's export: a project's pictures as PowerPoint file."""
+    asked = await read_json(request, ExportRequest)
+    exporter = services(request).exporter
+    album = await exporter.find_pages(_to_album(asked.project))
+    name = (asked.file_name or "").removesuffix(".pptx")
+    return _answer(await exporter.make_pptx(album), album, kind="pptx", name=name)
+
+
+async def _find_album(request: Request) -> Album:
+    parts = services(request)
+    timeline = await parts.engine.get(request.path_params["batch_id"])
+    return await parts.exporter.find_pages(to_album(timeline.state))
+
+
+def _to_album(project: Project) -> Album:
+    pages, missing = [], []
+    for place, slide in enumerate(project.slides, 1):
+        path = urlsplit(slide.image_url or "").path
+        if not path.startswith(ASSETS_PATH):
+            missing.append(slide.page_num or place)
+            continue
+        pages.append(
+            AlbumPage(
+                image=path.removeprefix(ASSETS_PATH),
+                page_num=slide.page_num or place,
+                title=slide.title,
+                notes=slide.content_text or "",
+            )
+        )
+    return Album(
+        title=project.title or project.slides[0].title,
+        ratio=read_ratio(project.aspect_ratio),
+        pages=in_page_order(pages),
+        missing=tuple(missing),
+    )
+
+
+def _answer(body: bytes, album: Album, *, kind: str, name: str = "") -> Response:
+    return Response(body, headers=_headers(album, kind, name), media_type=_TYPES[kind])
+
+
+def _headers(album: Album, kind: str, name: str = "") -> Mapping[str, str]:
+    """The file's name, and the page numbers that are not in it."""
+    wanted = " ".join(_UNFIT_FOR_NAMES.sub(" ", name or album.title).split())
+    file_name = quote(f"{wanted[:_NAME_CHARS].strip(' .') or 'slides'}.{kind}")
+    plain = f'attachment; filename="slides.{kind}"'
+    headers = {"Content-Disposition": f"{plain}; filename*=UTF-8''{file_name}"}
+    if album.missing:
+        headers["X-Missing-Slides"] = ", ".join(map(str, album.missing))
+    return headers
+
+
+_PROBLEMS = (404, 409, 503)
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/slide/batch/{batch_id}/export.pptx",
+        handler=export_pptx,
+        summary="The finished slides as PowerPoint file",
+        tag="Exports",
+        answers={200: None},
+        media_type=_TYPES["pptx"],
+        problems=_PROBLEMS,
+        parameters=(BATCH_ID,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch/{batch_id}/export.pdf",
+        handler=export_pdf,
+        summary="The finished slides as PDF",
+        tag="Exports",
+        answers={200: None},
+        media_type=_TYPES["pdf"],
+        problems=_PROBLEMS,
+        parameters=(BATCH_ID,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/slide/batch/{batch_id}/export.zip",
+        handler=export_zip,
+        summary="The finished slides' pictures in a ZIP",
+        tag="Exports",
+        answers={200: None},
+        media_type=_TYPES["zip"],
+        problems=_PROBLEMS,
+        parameters=(BATCH_ID,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/export/pptx",
+        handler=export_project,
+        summary="A project's pictures as PowerPoint file, as the original service makes it",
+        tag="Exports",
+        body=ExportRequest,
+        answers={200: None},
+        media_type=_TYPES["pptx"],
+        problems=(400, 409, 413, 415, 422, 503),
+    ),
+)

@@ -1,0 +1,137 @@
+"""Decks to take home."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pypdfium2
+import pytest
+from pptx import Presentation
+
+from slideloom.errors import ContentBlocked
+from tests.support.orders import deck
+from tests.support.parts import ScriptedProvider
+from tests.support.service import Running
+
+
+async def make(service: Running, count: int = 3, **changes: Any) -> dict[str, Any]:
+    """A finished batch."""
+    _, body, _ = await service.post("/slide/batch/generate", deck(count) | changes)
+    return dict(body)
+
+
+async def fetch(service: Running, path: str) -> tuple[int, bytes, Mapping[str, str]]:
+    async with service.client.get(f"{service.url}/api/slide/batch/{path}") as answer:
+        return answer.status, await answer.read(), answer.headers
+
+
+async def test_pptx_has_a_page_a_slide_with_alt_text_and_notes(service: Running) -> None:
+    slides = [{"title": "封面 <1>", "content_text": "notes\u0001 here"}, {"title": ""}]
+    batch = await make(service, slides=slides, aspect_ratio="4:3")
+    status, body, headers = await fetch(service, f"{batch['batch_id']}/export.pptx")
+    assert status == 200
+    assert "presentationml" in headers["Content-Type"]
+    assert "封面 1.pptx" in unquote(headers["Content-Disposition"])
+    shown = Presentation(io.BytesIO(body))
+    assert shown.slide_width / shown.slide_height == pytest.approx(4 / 3, abs=0.001)
+    assert len(shown.slides) == 2
+    picture = shown.slides[0].shapes[0]
+    assert picture._element.nvPicPr.cNvPr.get("descr") == "封面 <1>"
+    assert shown.slides[0].notes_slide.notes_text_frame.text == "封面 <1>\n\nnotes here"
+    assert picture.width / picture.height == pytest.approx(16 / 9, abs=0.01), "not distorted"
+
+
+async def test_pdf_has_a_page_a_slide_of_the_decks_shape(service: Running) -> None:
+    batch = await make(service, 4, aspect_ratio="9:16")
+    status, body, headers = await fetch(service, f"{batch['batch_id']}/export.pdf")
+    assert (status, headers["Content-Type"]) == (200, "application/pdf")
+    pages = pypdfium2.PdfDocument(body)
+    assert [round(page.get_size()[0] / page.get_size()[1], 3) for page in pages] == [0.562] * 4
+    pages.close()
+
+
+async def test_zip_holds_the_pictures_as_they_are(service: Running) -> None:
+    batch = await make(
+        service, slides=[{"title": "x", "page_num": 7}, {"title": "y", "page_num": 7}]
+    )
+    status, body, headers = await fetch(service, f"{batch['batch_id']}/export.zip")
+    assert (status, int(headers["Content-Length"])) == (200, len(body))
+    packed = zipfile.ZipFile(io.BytesIO(body))
+    assert packed.namelist() == ["slide_007.png", "slide_007_2.png"]
+    assert packed.testzip() is None
+    url = batch["results"][1]["image_url"]
+    async with service.client.get(service.url + url) as picture:
+        assert packed.read("slide_007_2.png") == await picture.read()
+
+
+async def test_missing_slides_are_left_out_and_named(
+    provider: ScriptedProvider, service: Running
+) -> None:
+    provider._script = iter([ContentBlocked()])
+    batch = await make(service, 3, max_workers=1)
+    lost = Path(batch["results"][2]["image_url"]).name
+    (service.folder / "assets" / lost).unlink()
+    _, body, headers = await fetch(service, f"{batch['batch_id']}/export.zip")
+    assert headers["X-Missing-Slides"] == "1, 3"
+    assert zipfile.ZipFile(io.BytesIO(body)).namelist() == ["slide_002.png"]
+
+
+@pytest.mark.parametrize("kind", ["pptx", "pdf", "zip"])
+async def test_deck_without_a_picture_is_a_problem(
+    provider: ScriptedProvider, service: Running, kind: str
+) -> None:
+    provider._script = iter([ContentBlocked()])
+    batch = await make(service, 1)
+    status, body, _ = await fetch(service, f"{batch['batch_id']}/export.{kind}")
+    assert (status, b'"no_pictures"' in body) == (409, True)
+    assert (await fetch(service, f"nope/export.{kind}"))[0] == 404
+
+
+async def test_originals_export_takes_a_project(service: Running) -> None:
+    batch = await make(service, 2)
+    first, second = (result["image_url"] for result in batch["results"])
+    project = {
+        "template_id": "t",
+        "title": "Deck",
+        "aspect_ratio": "16:9",
+        "slides": [
+            {"id": "b", "page_num": 2, "type": "content", "title": "B", "image_url": second},
+            {
+                "id": "a",
+                "page_num": 1,
+                "type": "cover",
+                "title": "A",
+                "image_url": "http://h" + first,
+            },
+            {"id": "c", "page_num": 3, "type": "ending", "title": "C", "image_url": None},
+        ],
+    }
+    url = f"{service.url}/api/export/pptx"
+    async with service.client.post(url, json={"project": project, "file_name": "x.pptx"}) as answer:
+        assert answer.status == 200
+        assert answer.headers["X-Missing-Slides"] == "3"
+        assert "x.pptx" in answer.headers["Content-Disposition"]
+        shown = Presentation(io.BytesIO(await answer.read()))
+    titles = [page.shapes[0]._element.nvPicPr.cNvPr.get("descr") for page in shown.slides]
+    assert titles == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/assets/../secret",
+        "/assets/%2e%2e/x",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "//evil/x",
+        "/assets/",
+        "[",
+    ],
+)
+async def test_originals_export_opens_only_pictures_of_ours(service: Running, url: str) -> None:
+    slides = [{"title": "x", "image_url": url}]
+    status, body, _ = await service.post("/export/pptx", {"project": {"slides": slides}})
+    assert (status, body["code"]) == (409, "no_pictures")
