@@ -112,7 +112,7 @@ def test_batch_with_one_picture_is_completed_and_with_none_failed() -> None:
 def test_status_counts_what_is_finished() -> None:
     failure = SlideFailed(at_s=2, place=1, error_code="timeout", possibly_billed=True)
     state = fold("b", [*log(), started(0), done(0), failure, started(2)])
-    status = to_status(state, elapsed_s=12, now_s=12, language="en")
+    status = to_status(state, last_event=3, elapsed_s=12, now_s=12, language="en")
     assert (status.progress, status.completed_slides) == (0.5, 2)
     assert (status.successful, status.failed, status.possibly_billed) == (1, 1, 1)
     assert status.cost_usd == 0.05
@@ -229,7 +229,7 @@ def test_cancelled_batch_ends_by_what_was_done_until_a_retry() -> None:
     assert (none.status, none.is_cancelled) == ("failed", True)
     assert not after(reopened(1), log=cancelled).is_cancelled
     assert not to_status(
-        after(reopened(1), log=cancelled), elapsed_s=4, now_s=4, language="en"
+        after(reopened(1), log=cancelled), last_event=9, elapsed_s=4, now_s=4, language="en"
     ).cancelled
 
 

@@ -104,6 +104,8 @@ class BatchStatus(Struct, frozen=True, kw_only=True):
     max_workers: int
     aspect_ratio: str
     """`W:H`, as ordered."""
+    last_event_id: int
+    """The number of the latest event told here; live events go on behind it."""
 
 
 class BatchSummary(Struct, frozen=True, kw_only=True):
@@ -192,7 +194,7 @@ def to_answer(state: BatchState, *, elapsed_s: float, language: Language) -> Bat
 
 
 def to_status(
-    state: BatchState, *, elapsed_s: float, now_s: float, language: Language
+    state: BatchState, *, last_event: int, elapsed_s: float, now_s: float, language: Language
 ) -> BatchStatus:
     """The body of `batch/status`; `now_s` is the wall clock."""
     pairs = zip(state.order.slides, state.slides, strict=True)
@@ -215,6 +217,7 @@ def to_status(
         cancelled=state.is_cancelled,
         max_workers=state.order.max_workers,
         aspect_ratio=state.order.aspect_ratio,
+        last_event_id=last_event,
     )
 
 

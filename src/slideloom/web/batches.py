@@ -161,7 +161,11 @@ def locate(request: Request, timeline: Timeline) -> dict[str, str]:
 def show_status(timeline: Timeline, language: Language) -> BatchStatus:
     """The batch as users see it now."""
     return to_status(
-        timeline.state, elapsed_s=timeline.elapsed_s, now_s=wall_s(), language=language
+        timeline.state,
+        last_event=len(timeline.feed),
+        elapsed_s=timeline.elapsed_s,
+        now_s=wall_s(),
+        language=language,
     )
 
 

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Sequence
+from typing import Literal
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -35,7 +36,7 @@ async def events(request: Request) -> Response:
         request.headers.get("last-event-id") or request.query_params.get("after"), "Last-Event-ID"
     )
     timeline = await services(request).engine.get(request.path_params["batch_id"])
-    return _EventStream(timeline, after=after, language=reader_language(request))
+    return _EventStream(timeline, after=after, language=_read_language(request))
 
 
 async def websocket(socket: WebSocket) -> None:
@@ -50,7 +51,7 @@ async def websocket(socket: WebSocket) -> None:
         await socket.close(_CLOSE_WRONG if is_wrong else _CLOSE_UNKNOWN, error.code)
         return
     await socket.accept()
-    language = reader_language(socket)
+    language = _read_language(socket)
     gone = asyncio.ensure_future(_wait_gone(socket))
     try:
         async for items in timeline.watch(after=after, until=gone):
@@ -121,6 +122,15 @@ def _to_message(item: FeedItem, language: Language) -> str:
     return f'{{"id":{item.number},"event":"{item.name}","data":{data}}}'
 
 
+def _read_language(connection: HTTPConnection) -> Language:
+    """As `lang` says: a page cannot set the header here; else as the header says."""
+    match connection.query_params.get("lang"):
+        case "en" | "zh" as chosen:
+            return chosen
+        case _:
+            return reader_language(connection)
+
+
 def _read_after(text: str | None, name: str) -> int:
     """The number behind which a reader wants to begin; 0 where it says nothing.
 
@@ -157,7 +167,13 @@ ENDPOINTS = (
                 name="after",
                 where="query",
                 type=int,
-                description="The same, for a first connection.",
+                description="The same, for a first connection: a status's `last_event_id`.",
+            ),
+            Parameter(
+                name="lang",
+                where="query",
+                type=Literal["en", "zh"],
+                description="The messages' language, before `Accept-Language`.",
             ),
         ),
     ),
