@@ -1,19 +1,24 @@
 /** Calls to the service. Every failure is either `Unreachable` or a `Problem` with words a person can act on. */
-import { langTag, t } from "./i18n.js";
+import { currentLang, langTag, t } from "./i18n.js";
 
 /**
  * @typedef {{slide_id: string, page_num: number, title: string, image_url: string | null, final_prompt: string | null,
  *   status: "pending" | "generating" | "done" | "error", error_message: string | null, error_code: string | null,
  *   generation_time: number | null, attempts: number, provider: string | null, model: string | null, cached: boolean,
- *   cost_usd: number | null, width: number | null, height: number | null, aspect_ratio_ok: boolean | null}} Slide
+ *   cost_usd: number | null, width: number | null, height: number | null, aspect_ratio_ok: boolean | null,
+ *   versions: Version[]}} Slide
+ * @typedef {{n: number, image_url: string, created_at: string, current: boolean}} Version
  * @typedef {{batch_id: string, status: "pending" | "running" | "completed" | "failed", progress: number,
  *   total_slides: number, completed_slides: number, successful: number, failed: number,
  *   estimated_remaining_time: number | null, results: Slide[], session_id: string, created_at: string,
- *   total_time: number | null, cost_usd: number | null, possibly_billed: number, cancelled: boolean,
- *   aspect_ratio?: string}} Batch
+ *   total_time: number, cost_usd: number | null, possibly_billed: number, cancelled: boolean, max_workers: number,
+ *   aspect_ratio: string, last_event_id: number}} Batch
+ * @typedef {{cache_hits: number, calls: number, provider: string, cost_usd_low: number | null, cost_usd_high: number | null,
+ *   seconds: number, max_workers: number, within_budget: boolean | null}} Estimate
  */
 
 const PREFIX = document.querySelector('meta[name="api-prefix"]').content;
+const BATCHES = `${PREFIX}/slide/batch`;
 const PATIENCE_MS = 20_000;
 
 /** No answer came: the service is away, restarting, or the network is. */
@@ -32,29 +37,45 @@ export class Problem extends Error {
 }
 
 /**
- * Start a deck. The same `key` never starts it twice, so a lost answer can be asked for again.
+ * Start a deck. The same `key` never starts it twice, so a lost answer is asked for again.
  * @param {string} body The request as JSON text. @param {string} key
  * @returns {Promise<Batch>}
  */
 export async function startBatch(body, key) {
-  const headers = { "Content-Type": "application/json", Prefer: "respond-async", "Idempotency-Key": key };
-  const answer = await send(`${PREFIX}/slide/batch/generate`, { method: "POST", headers, body });
-  return answer.json();
+  const headers = { Prefer: "respond-async", "Idempotency-Key": key };
+  for (const waitMs of [1_000, 3_000, null]) {
+    try {
+      return await post(`${BATCHES}/generate`, body, headers);
+    } catch (error) {
+      if (waitMs === null || !(error instanceof Unreachable)) throw error;
+      await new Promise((resume) => setTimeout(resume, waitMs));
+    }
+  }
 }
 
+/** What a deck would cost and how long it would take. @param {string} body @returns {Promise<Estimate>} */
+export const estimateBatch = (body) => post(`${BATCHES}/estimate`, body);
+
+/** @param {string} id @returns {Promise<Batch>} */
+export const cancelBatch = (id) => post(`${batchUrl(id)}/cancel`);
+
+/** Make again what is not done: those slides, or all for null. @param {string} id @param {string[] | null} slideIds @returns {Promise<Batch>} */
+export const retrySlides = (id, slideIds) => post(`${batchUrl(id)}/retry`, slideIds && JSON.stringify({ slide_ids: slideIds }));
+
+/** Make a new version of a slide. @param {string} id @param {string} slideId @returns {Promise<Batch>} */
+export const regenerateSlide = (id, slideId) => post(`${slideUrl(id, slideId)}/regenerate`);
+
+/** Show version `n` of a slide again. @param {string} id @param {string} slideId @param {number} n @returns {Promise<Batch>} */
+export const restoreVersion = (id, slideId, n) => post(`${slideUrl(id, slideId)}/versions/${n}/restore`);
+
 /**
- * A batch as it is now; `batch` is null when nothing changed since `etag`. `skewMs`: our clock minus the service's.
+ * A batch as it is now; `batch` is null when nothing changed since `etag`.
  * @param {string} id @param {string | null} etag
- * @returns {Promise<{batch: Batch | null, etag: string | null, skewMs: number}>}
+ * @returns {Promise<{batch: Batch | null, etag: string | null}>}
  */
 export async function fetchBatch(id, etag) {
-  const answer = await send(`${PREFIX}/slide/batch/${encodeURIComponent(id)}`, {
-    headers: etag ? { "If-None-Match": etag } : {},
-    cache: "no-store",
-  });
-  const batch = answer.status === 304 ? null : await answer.json();
-  const served = Date.parse(answer.headers.get("Date") ?? "");
-  return { batch, etag: answer.headers.get("ETag"), skewMs: Number.isNaN(served) ? 0 : Date.now() - served };
+  const answer = await send(batchUrl(id), { headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store" });
+  return { batch: answer.status === 304 ? null : await answer.json(), etag: answer.headers.get("ETag") };
 }
 
 /**
@@ -64,7 +85,7 @@ export async function fetchBatch(id, etag) {
  */
 export async function fetchHistory(cursor) {
   const query = new URLSearchParams({ limit: "20", ...(cursor ? { cursor } : {}) });
-  return (await send(`${PREFIX}/slide/batch?${query}`, { cache: "no-store" })).json();
+  return (await send(`${BATCHES}?${query}`, { cache: "no-store" })).json();
 }
 
 /**
@@ -75,10 +96,25 @@ export async function fetchReadiness() {
   return (await send("/readyz", { cache: "no-store" }, [503])).json();
 }
 
+/** The example deck in the page's language, as JSON text. */
+export const fetchExample = async () => (await send(`/static/example-${currentLang()}.json`)).text();
+
 export const docsUrl = `${PREFIX}/docs`;
 
-/** @param {string} sessionId */
-export const logsUrl = (sessionId) => `${PREFIX}/sessions/${encodeURIComponent(sessionId)}/logs`;
+/** A session's log files by name. @param {string} sessionId @returns {Promise<Record<string, any>>} */
+export async function fetchLogs(sessionId) {
+  const answer = await send(`${PREFIX}/sessions/${encodeURIComponent(sessionId)}/logs`, { cache: "no-store" });
+  return (await answer.json()).files;
+}
+
+/** Where a batch's events behind number `after` come from; the stream cannot send a language as header. @param {string} id @param {number} after */
+export const eventsUrl = (id, after) => `${batchUrl(id)}/events?${new URLSearchParams({ after, lang: currentLang() })}`;
+
+/** @param {string} id @param {"pptx" | "pdf" | "zip"} kind */
+export const exportUrl = (id, kind) => `${batchUrl(id)}/export.${kind}`;
+
+const batchUrl = (id) => `${BATCHES}/${encodeURIComponent(id)}`;
+const slideUrl = (id, slideId) => `${batchUrl(id)}/slides/${encodeURIComponent(slideId)}`;
 
 /** `["body", "slides", 1, "id"]` as "Slide 2 · id". @param {(string | number)[]} loc */
 function placeWords(loc) {
@@ -88,8 +124,14 @@ function placeWords(loc) {
   return [t("problem.slide", { n: index + 1 }), ...rest].join(" · ");
 }
 
+/** @param {string} url @param {string | null} [body] JSON text. @param {Record<string, string>} [headers] */
+async function post(url, body = null, headers = {}) {
+  const kind = body === null ? {} : { "Content-Type": "application/json" };
+  return (await send(url, { method: "POST", headers: { ...kind, ...headers }, body })).json();
+}
+
 /** @param {string} url @param {RequestInit} init @param {number[]} [welcome] Statuses that are answers as well. */
-async function send(url, init, welcome = []) {
+async function send(url, init = {}, welcome = []) {
   let answer;
   try {
     answer = await fetch(url, {

@@ -1,35 +1,32 @@
 /** The slides as cards: waiting, being drawn, a picture, or why there is none. */
 import { html, useState } from "./vendor/htm-preact.js";
+import { useAction } from "./action.js";
+import { retrySlides } from "./api.js";
+import { isFinal } from "./fold.js";
 import { formatSeconds } from "./format.js";
-import { hasWords, t } from "./i18n.js";
-import { showSlide } from "./place.js";
+import { t } from "./i18n.js";
+import { alterPlace } from "./place.js";
 import { gridStyle, Sheet } from "./sheet.js";
 import { Icon } from "./ui.js";
+import { useNow } from "./watch.js";
 
-/** @typedef {import("./api.js").Slide} Slide */
+/** @typedef {import("./api.js").Slide} Slide @typedef {import("./api.js").Batch} Batch */
 
-/** @param {{batch: import("./api.js").Batch}} props */
-export function SlideGrid({ batch }) {
+/** @param {{batch: Batch, onBatch: (batch: Batch) => void}} props */
+export function SlideGrid({ batch, onBatch }) {
   return html`
-    <ol class="grid" style=${gridStyle(batchRatio(batch))} aria-label=${t("run.grid")}>
-      ${batch.results.map((slide, i) => html`<${SlideCard} key=${slide.slide_id} slide=${slide} onOpen=${() => showSlide(i + 1)} />`)}
+    <ol class="grid" style=${gridStyle(batch.aspect_ratio)} aria-label=${t("run.grid")}>
+      ${batch.results.map((slide, i) => html`<${SlideCard} key=${slide.slide_id} batch=${batch} slide=${slide} onBatch=${onBatch} onOpen=${() => alterPlace({ slide: i + 1 })} />`)}
     </ol>`;
 }
 
-/** The shape that was asked for, or else that of a finished picture. @param {import("./api.js").Batch} batch */
-export function batchRatio(batch) {
-  const made = batch.results.find((slide) => slide.width && slide.height);
-  return batch.aspect_ratio ?? (made ? `${made.width}:${made.height}` : "16:9");
+/** Why a slide failed: the first sentence of what the service says. @param {Slide} slide */
+function failureWords(slide) {
+  return /^.+?(?:。|\.(?=\s|$))/s.exec(slide.error_message ?? "")?.[0] ?? t("slide.unknown");
 }
 
-/** Why a slide failed, in the page's language. @param {Slide} slide */
-export function failureWords(slide) {
-  const key = `code.${slide.error_code}`;
-  return t(hasWords(key) ? key : "code.unknown");
-}
-
-/** @param {{slide: Slide, onOpen: () => void}} props */
-function SlideCard({ slide, onOpen }) {
+/** @param {{batch: Batch, slide: Slide, onOpen: () => void, onBatch: (batch: Batch) => void}} props */
+function SlideCard({ batch, slide, onOpen, onBatch }) {
   const title = slide.title || t("slide.untitled");
   const label = t("slide.open", { n: slide.page_num, title, state: t(`slide.${slide.status}`) });
   return html`
@@ -41,21 +38,38 @@ function SlideCard({ slide, onOpen }) {
       <p class="caption">
         <span class="number">${slide.page_num}</span>
         <span class="caption-main">${title}</span>
-        <span class=${`mark mark-${slide.status}`}>${cardMark(slide)}</span>
+        ${slide.status === "error" && !(batch.cancelled && !isFinal(batch))
+          ? html`<${RetryButton} batch=${batch} slide=${slide} onBatch=${onBatch} />`
+          : html`<span class=${`mark mark-${slide.status}`}><${Mark} slide=${slide} /></span>`}
       </p>
     </li>`;
 }
 
-/** @param {Slide} slide */
-function cardMark(slide) {
+/** @param {{batch: Batch, slide: Slide, onBatch: (batch: Batch) => void}} props */
+function RetryButton({ batch, slide, onBatch }) {
+  const action = useAction(onBatch);
+  const title = slide.title || t("slide.untitled");
+  return html`
+    <button type="button" class="mark-button" disabled=${action.busy} title=${action.problem?.message} aria-label=${t("slide.retryNamed", { n: slide.page_num, title })}
+      onClick=${() => action.run(() => retrySlides(batch.batch_id, [slide.slide_id]))}>
+      <${Icon} name="again" />${t(action.problem ? "slide.retryAgain" : "slide.retry")}
+    </button>`;
+}
+
+/** @param {{slide: Slide & {retryAtMs?: number}}} props */
+function Mark({ slide }) {
+  const nowMs = useNow(slide.retryAtMs !== undefined);
+  if (slide.retryAtMs > nowMs) return t("slide.retrying", { time: formatSeconds(Math.ceil((slide.retryAtMs - nowMs) / 1000)) });
   if (slide.status !== "done") return t(`slide.${slide.status}`);
+  if (slide.versions.length > 1) return t("slide.version", { n: slide.versions.find((one) => one.current)?.n });
   return slide.cached ? t("slide.cached") : formatSeconds(slide.generation_time ?? 0);
 }
 
 /** What a slide looks like now. @param {{slide: Slide}} props */
 export function Face({ slide }) {
   if (slide.status === "done") return html`<${Picture} key=${slide.image_url} url=${slide.image_url} />`;
-  if (slide.status !== "error") return html`<${Sheet} title=${slide.title} />`;
+  const earlier = slide.versions.at(-1);
+  if (slide.status !== "error") return earlier ? html`<${Picture} key=${earlier.image_url} url=${earlier.image_url} />` : html`<${Sheet} title=${slide.title} />`;
   return html`
     <span class="failure">
       <${Icon} name="alert" />
@@ -68,5 +82,5 @@ export function Face({ slide }) {
 export function Picture({ url, alt = "" }) {
   const [lost, setLost] = useState(false);
   if (lost || !url) return html`<span class="failure"><${Icon} name="alert" /><span>${t("slide.lost")}</span></span>`;
-  return html`<img src=${url} alt=${alt} decoding="async" onError=${() => setLost(true)} />`;
+  return html`<img src=${url} alt=${alt} loading="lazy" decoding="async" onError=${() => setLost(true)} />`;
 }

@@ -34,21 +34,21 @@ export function History({ current, onClose }) {
         ${problem && html`<p class="hint-bad" role="alert">${t("history.failed", { detail: problem.message })}</p>`}
         ${batches?.length === 0 && html`<p class="soft">${t("history.empty")}</p>`}
         <ul class="batches">
-          ${batches?.map((batch) => html`<${Entry} key=${batch.batch_id} batch=${batch} isCurrent=${batch.batch_id === current} onOpen=${onClose} />`)}
+          ${batches?.map((batch) => html`<${Entry} key=${batch.batch_id} batch=${batch} isCurrent=${batch.batch_id === current}/>`)}
         </ul>
         ${cursor && html`<button type="button" class="button" onClick=${() => load(cursor)}>${t("history.more")}</button>`}
       </div>
     <//>`;
 }
 
-function Entry({ batch, isCurrent, onOpen }) {
+function Entry({ batch, isCurrent }) {
   const done = (batch.successful / batch.total_slides) * 100;
   const failed = (batch.failed / batch.total_slides) * 100;
   const parts = [formatAgo(batch.created_at), tn("deck.pages", batch.total_slides)];
   if (batch.cost_usd > 0) parts.push(formatCost(batch.cost_usd));
   return html`
     <li>
-      <a class="batch" href=${linkTo(batch.batch_id)} aria-current=${isCurrent ? "page" : null} onClick=${onOpen}>
+      <a class="batch" href=${linkTo({ batch: batch.batch_id })} aria-current=${isCurrent ? "page" : null}>
         <span class="batch-title">${batch.title || t("deck.untitled")}</span>
         <span class="batch-facts">${parts.join(" · ")}</span>
         <span class="batch-facts">${entryState(batch)}${isCurrent && html` · <b>${t("history.current")}</b>`}</span>

@@ -1,18 +1,19 @@
 /** The start page: bring a deck by dropping, choosing or pasting it, or take the example. */
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { fetchExample, Unreachable } from "./api.js";
 import { deckTitle, parseDeck, readFile, UnreadableDeck } from "./deck.js";
-import { EXAMPLES } from "./example.js";
-import { currentLang, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { LoomDrawing } from "./loom.js";
+import { linkTo } from "./place.js";
 import { Icon, ProblemNote } from "./ui.js";
 
 const ACCEPTED = ".json,.md,.markdown,.txt,application/json,text/markdown,text/plain";
 
 /**
  * @typedef {import("./deck.js").Deck} Deck
- * @param {{known: Deck | null, onKeep: () => void, onDeck: (deck: Deck) => void}} props known: the deck one can go back to.
+ * @param {{known: Deck | null, onDeck: (deck: Deck) => void}} props known: the deck one can go back to.
  */
-export function Intake({ known, onKeep, onDeck }) {
+export function Intake({ known, onDeck }) {
   const [problem, setProblem] = useState(null);
   const [pasting, setPasting] = useState(false);
 
@@ -21,13 +22,13 @@ export function Intake({ known, onKeep, onDeck }) {
     try {
       onDeck(parseDeck(await bring()));
     } catch (error) {
-      if (!(error instanceof UnreadableDeck)) throw error;
+      if (!(error instanceof UnreadableDeck || error instanceof Unreachable)) throw error;
       setProblem(error);
     }
   }
   usePastedText((text) => read(() => text));
   const dragging = useDroppedFile((file) => read(() => readFile(file)));
-  const takeExample = () => read(() => JSON.stringify(EXAMPLES[currentLang()]));
+  const takeExample = () => read(fetchExample);
 
   return html`
     <main tabindex="-1" class="intake">
@@ -45,7 +46,7 @@ export function Intake({ known, onKeep, onDeck }) {
               onPaste=${() => setPasting(true)} onExample=${takeExample} />`}
         ${problem && html`<${ProblemNote} error=${problem} />`}
       </section>
-      ${known && html`<p><button type="button" class="link-button" onClick=${onKeep}><${Icon} name="left" />${t("intake.keep", { title: deckTitle(known) })}</button></p>`}
+      ${known && html`<p><a class="quiet-link" href=${linkTo()}><${Icon} name="left" />${t("intake.keep", { title: deckTitle(known) })}</a></p>`}
       <ul class="formats">
         <li>${t("intake.markdown")}</li>
         <li>${t("intake.json")}</li>

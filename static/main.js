@@ -7,33 +7,31 @@ import { useDraft } from "./draft.js";
 import { History } from "./history.js";
 import { chooseLang, currentLang, langTag, t } from "./i18n.js";
 import { Intake } from "./intake.js";
-import { linkTo, usePlace } from "./place.js";
+import { alterPlace, goTo, linkTo, usePlace } from "./place.js";
 import { Run } from "./run.js";
-import { Icon } from "./ui.js";
+import { chooseTheme, currentTheme, recallTheme } from "./theme.js";
+import { Icon, IconButton } from "./ui.js";
 
 function App() {
   const place = usePlace();
   const service = useService();
   const [deck, setDeck] = useDraft();
-  const [choosing, setChoosing] = useState(false);
-  const [historyOpen, setHistoryOpen] = useState(false);
   const [lang, setLang] = useState(currentLang);
-  const takeDeck = (next) => (setDeck(next), setChoosing(false));
+  const takeDeck = (next) => (setDeck(next), goTo());
   const takeLang = (next) => (chooseLang(next), setLang(next));
   useEffect(() => void (document.documentElement.lang = langTag()), [lang]);
-  const view = place.batch ?? (deck && !choosing ? "compose" : "intake");
+  const view = place.batch ?? (deck && place.view !== "new" ? "compose" : "intake");
   useArrival(view);
 
   return html`
-    <${TopBar} inBatch=${place.batch !== null} model=${service.readiness} onHistory=${() => setHistoryOpen(true)}
-      onLang=${takeLang} onNew=${() => setChoosing(true)} />
+    <${TopBar} inBatch=${place.batch !== null} model=${service.readiness} onLang=${takeLang} />
     <${Banners} service=${service} />
     ${place.batch
-      ? html`<${Run} key=${place.batch} batchId=${place.batch} slide=${place.slide} draftMadeIt=${deck?.batchId === place.batch} />`
+      ? html`<${Run} key=${place.batch} place=${place} draftMadeIt=${deck?.batchId === place.batch} />`
       : view === "compose"
-        ? html`<${Compose} deck=${deck} onDeck=${setDeck} onReplace=${() => setChoosing(true)} />`
-        : html`<${Intake} known=${deck} onKeep=${() => setChoosing(false)} onDeck=${takeDeck} />`}
-    ${historyOpen && html`<${History} current=${place.batch} onClose=${() => setHistoryOpen(false)} />`}`;
+        ? html`<${Compose} deck=${deck} editing=${place.page} onDeck=${setDeck} />`
+        : html`<${Intake} known=${deck} onDeck=${takeDeck} />`}
+    ${place.open === "history" && html`<${History} current=${place.batch} onClose=${() => alterPlace({ open: null })} />`}`;
 }
 
 /** A new view is read from its top, by the eyes and by the keyboard. @param {string} view */
@@ -47,19 +45,27 @@ function useArrival(view) {
   }, [view]);
 }
 
-function TopBar({ inBatch, model, onHistory, onLang, onNew }) {
+function TopBar({ inBatch, model, onLang }) {
   const otherLang = currentLang() === "zh" ? "en" : "zh";
   return html`
     <header class="top-bar">
-      <a class="brand" href=${linkTo(null)} aria-label=${t("nav.home")}><img src="/static/logo.svg" alt="" width="28" height="28" />Slideloom</a>
+      <a class="brand" href=${linkTo({ view: "new" })} aria-label=${t("nav.home")}><img src="/static/logo.svg" alt="" width="28" height="28" />Slideloom</a>
       ${model && model.provider !== "local" && html`<span class="model wide-only">${model.model}</span>`}
       <nav>
-        ${inBatch && html`<a class="bar-button" href=${linkTo(null)} onClick=${onNew}><${Icon} name="plus" /><span>${t("nav.new")}</span></a>`}
-        <button type="button" class="bar-button" onClick=${onHistory}><${Icon} name="history" /><span>${t("nav.history")}</span></button>
+        ${inBatch && html`<a class="bar-button" href=${linkTo({ view: "new" })}><${Icon} name="plus" /><span>${t("nav.new")}</span></a>`}
+        <button type="button" class="bar-button" onClick=${() => alterPlace({ open: "history" })}><${Icon} name="history" /><span>${t("nav.history")}</span></button>
         <a class="bar-button wide-only" href=${docsUrl}>${t("nav.api")}</a>
         <button type="button" class="bar-button" lang=${otherLang} onClick=${() => onLang(otherLang)}>${t("nav.otherLanguage")}</button>
+        <${ThemeButton} />
       </nav>
     </header>`;
 }
 
+function ThemeButton() {
+  const [theme, setTheme] = useState(currentTheme);
+  const other = theme === "dark" ? "light" : "dark";
+  return html`<${IconButton} icon=${other === "dark" ? "moon" : "sun"} label=${t(`nav.${other}`)} onClick=${() => (chooseTheme(other), setTheme(other))} />`;
+}
+
+recallTheme();
 render(html`<${App} />`, document.getElementById("app"));

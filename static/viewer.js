@@ -1,76 +1,59 @@
-/** One slide large, with everything known about how it was made. Arrow keys go to its neighbours. */
-import { html } from "./vendor/htm-preact.js";
-import { formatCost, formatSeconds } from "./format.js";
-import { batchRatio, Face, failureWords, Picture } from "./grid.js";
+/** One slide large, with what can be done with it. Arrow keys go to its neighbours. */
+import { html, useEffect, useState } from "./vendor/htm-preact.js";
+import { About } from "./about.js";
+import { Face, Picture } from "./grid.js";
 import { t } from "./i18n.js";
+import { alterPlace } from "./place.js";
 import { gridStyle } from "./sheet.js";
-import { Dialog, Icon, IconButton } from "./ui.js";
+import { Dialog, IconButton } from "./ui.js";
+import { Compare, VersionStrip } from "./versions.js";
 
 /**
+ * @typedef {import("./api.js").Batch} Batch
  * @typedef {import("./api.js").Slide} Slide
- * @param {{batch: import("./api.js").Batch, number: number, onMove: (number: number) => void, onClose: () => void}} props
+ * @param {{batch: Batch, number: number, onBatch: (batch: Batch) => void}} props number: its place in the list.
  */
-export function Viewer({ batch, number, onMove, onClose }) {
+export function Viewer({ batch, number, onBatch }) {
   const slide = batch.results[number - 1];
   const total = batch.results.length;
   const heading = t("viewer.heading", { n: number, total });
-  const move = (target) => target >= 1 && target <= total && onMove(target);
+  const move = (target) => target >= 1 && target <= total && alterPlace({ slide: target });
+  const close = () => alterPlace({ slide: null });
   const keys = { ArrowLeft: number - 1, ArrowRight: number + 1, Home: 1, End: total };
-  const followKey = (event) => event.key in keys && (event.preventDefault(), move(keys[event.key]));
+  const followKey = (event) => event.key in keys && !event.target.closest("pre") && (event.preventDefault(), move(keys[event.key]));
   return html`
-    <${Dialog} class="viewer" label=${heading} onClose=${onClose} onKeyDown=${followKey}>
+    <${Dialog} class="viewer" label=${heading} onClose=${close} onKeyDown=${followKey}>
       <header class="dialog-head">
         <h2>${heading}</h2>
         <${IconButton} icon="left" label=${t("viewer.previous")} disabled=${number === 1} onClick=${() => move(number - 1)} />
         <${IconButton} icon="right" label=${t("viewer.next")} disabled=${number === total} onClick=${() => move(number + 1)} />
-        <${IconButton} icon="close" label=${t("viewer.close")} onClick=${onClose} />
+        <${IconButton} icon="close" label=${t("viewer.close")} onClick=${close} />
       </header>
       <div class="viewer-body" key=${slide.slide_id}>
-        <div class="stage" style=${gridStyle(batchRatio(batch))}><${Stage} slide=${slide} /></div>
-        <${About} slide=${slide} />
+        <${Stage} batch=${batch} slide=${slide} onBatch=${onBatch} />
+        <${About} batch=${batch} slide=${slide} number=${number} onBatch=${onBatch} />
       </div>
     <//>`;
 }
 
+/** The picture, or why there is none; with earlier versions, any of them beside it. */
+function Stage({ batch, slide, onBatch }) {
+  const [chosen, setChosen] = useState(null);
+  const known = slide.versions.map((version) => (version.current ? "*" : ".")).join("");
+  useEffect(() => setChosen(null), [known]); // Another one is in use now: look at that.
+  const picture = html`<${Current} slide=${slide} />`;
+  const several = slide.versions.length > (slide.status === "done" ? 1 : 0);
+  return html`
+    <div class="stage" style=${gridStyle(batch.aspect_ratio)}>
+      ${chosen !== null && slide.versions[chosen - 1]
+        ? html`<${Compare} batch=${batch} slide=${slide} number=${chosen} onBatch=${onBatch}>${picture}<//>`
+        : html`<div class="alone">${picture}</div>`}
+      ${several && html`<${VersionStrip} slide=${slide} chosen=${chosen} onChoose=${setChosen} />`}
+    </div>`;
+}
+
 /** @param {{slide: Slide}} props */
-function Stage({ slide }) {
-  if (slide.status === "done") return html`<${Picture} url=${slide.image_url} alt=${slide.title} />`;
+function Current({ slide }) {
+  if (slide.status === "done") return html`<${Picture} key=${slide.image_url} url=${slide.image_url} alt=${slide.title || t("slide.untitled")} />`;
   return html`<div class=${`frame is-${slide.status}`}><${Face} slide=${slide} /></div>`;
-}
-
-/** @param {{slide: Slide}} props */
-function About({ slide }) {
-  const size = slide.width && slide.height ? `${slide.width} × ${slide.height}` : null;
-  const facts = [
-    [t("viewer.time"), slide.generation_time === null ? null : formatSeconds(slide.generation_time)],
-    [t("viewer.attempts"), slide.attempts || null],
-    [t("viewer.provider"), slide.provider],
-    [t("viewer.model"), slide.model],
-    [t("viewer.size"), size],
-    [t("viewer.cost"), slide.cost_usd > 0 ? formatCost(slide.cost_usd) : null],
-  ].filter(([, value]) => value !== null && value !== undefined);
-  return html`
-    <div class="about" role="region" aria-label=${slide.title || t("slide.untitled")} tabindex="0">
-      <h3>${slide.title || t("slide.untitled")}</h3>
-      <p class=${`mark mark-${slide.status}`}>${t(`slide.${slide.status}`)}${slide.cached && `, ${t("slide.cached")}`}</p>
-      ${slide.status === "error" && html`<${Failure} slide=${slide} />`}
-      ${slide.aspect_ratio_ok === false && html`<p class="soft">${t("viewer.wrongRatio")}</p>`}
-      ${slide.image_url &&
-      html`<a class="button" href=${slide.image_url} download><${Icon} name="download" />${t("viewer.download")}</a>`}
-      <dl class="table">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-      ${slide.final_prompt && html`<h4>${t("viewer.prompt")}</h4><p class="prompt">${slide.final_prompt}</p>`}
-    </div>`;
-}
-
-/** @param {{slide: Slide}} props */
-function Failure({ slide }) {
-  return html`
-    <div class="note note-bad">
-      <${Icon} name="alert" />
-      <div>
-        <strong>${failureWords(slide)}</strong>
-        ${slide.error_message && html`<p><span class="unseen">${t("viewer.said")}: </span>${slide.error_message}</p>`}
-        <code>${slide.error_code}</code>
-      </div>
-    </div>`;
 }

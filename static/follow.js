@@ -1,0 +1,96 @@
+/** One batch, followed: read once, then one stream of its events. Only while that is broken it is asked for again and again. */
+import { eventsUrl, fetchBatch, Problem } from "./api.js";
+import { EVENTS, isBehind, isFinal, takeIn } from "./fold.js";
+import { keepPolling } from "./poll.js";
+
+/** @typedef {import("./api.js").Batch} Batch */
+
+const PACE_MS = 1_000;
+const HIDDEN_PACE_MS = 5_000;
+/** A browser has six connections to a service: tabs nobody looks at give theirs back. */
+const HIDDEN_GRACE_MS = 20_000;
+
+/**
+ * @typedef {{take: (batch: Batch) => void, close: () => void}} Following take: what an action answered.
+ * @param {string} id
+ * @param {(state: {batch: Batch | null, missing: boolean, live: boolean, isWhole: boolean}) => void} tell
+ *   missing: the service does not know it. live: by the stream. isWhole: read as a whole, not one event more.
+ * @returns {Following}
+ */
+export function followBatch(id, tell) {
+  let batch = null;
+  let etag = null;
+  let source = null;
+  let resting = false;
+  let graceTimer = 0;
+  let stopAsking = () => {};
+
+  const isLive = () => source?.readyState === EventSource.OPEN;
+  const report = (isWhole) => tell({ batch, missing: false, live: isLive(), isWhole });
+
+  function ask() {
+    stopAsking();
+    stopAsking = keepPolling(async () => {
+      try {
+        const answer = await fetchBatch(id, etag);
+        etag = answer.etag;
+        if (answer.batch) take(answer.batch);
+      } catch (error) {
+        if (!isUnknown(error)) throw error;
+        close();
+        tell({ batch: null, missing: true, live: false, isWhole: true });
+        return null;
+      }
+      if (resting) return isFinal(batch) ? null : HIDDEN_PACE_MS;
+      if (!source || source.readyState === EventSource.CLOSED) listen();
+      return isLive() ? null : PACE_MS;
+    });
+  }
+
+  function listen() {
+    source = new EventSource(eventsUrl(id, batch.last_event_id));
+    source.onopen = () => (stopAsking(), report(false));
+    source.onerror = () => (ask(), report(false)); // The browser comes back by itself; until then we ask.
+    EVENTS.forEach((name) => source.addEventListener(name, hear));
+  }
+
+  function hear({ type, lastEventId, data }) {
+    batch = takeIn(batch, { number: Number(lastEventId), name: type, data: JSON.parse(data) });
+    report(isFinal(batch));
+    if (type.startsWith("batch.") && isBehind(batch)) ask();
+  }
+
+  function take(next) {
+    if (batch && next.last_event_id < batch.last_event_id) return;
+    batch = next;
+    report(true);
+  }
+
+  function notice() {
+    clearTimeout(graceTimer);
+    if (document.hidden) graceTimer = setTimeout(rest, HIDDEN_GRACE_MS);
+    else if (resting) (resting = false), ask();
+  }
+
+  function rest() {
+    resting = true;
+    source?.close();
+    ask();
+  }
+
+  function close() {
+    clearTimeout(graceTimer);
+    document.removeEventListener("visibilitychange", notice);
+    stopAsking();
+    source?.close();
+  }
+
+  document.addEventListener("visibilitychange", notice);
+  ask();
+  return { take, close };
+}
+
+/** @param {unknown} error */
+function isUnknown(error) {
+  return error instanceof Problem && error.status < 500 && error.status !== 429;
+}
