@@ -5,8 +5,8 @@ import { t } from "./i18n.js";
  * @typedef {{id: string, page_num: number, type: "cover" | "content" | "ending", title: string, content_text: string,
  *   visual_desc: string, leftOut: boolean}} Page
  * @typedef {{pages: Page[], style: string, deckStyle: string, ratio: string, workers: number,
- *   extras: Record<string, unknown>, batchId: string | null}} Deck
- *   deckStyle: the style it came with. extras: request keys the page has no field for. batchId: what was made of it last.
+ *   budget: string, coverLeads: boolean, extras: Record<string, unknown>, batchId: string | null}} Deck
+ *   deckStyle: the style it came with. budget: US dollars, or empty. coverLeads: the cover is made first, the rest in its look. extras: request keys the page has no field for. batchId: what was made of it last.
  */
 
 const MAX_SLIDES = 200;
@@ -37,7 +37,7 @@ export async function readFile(file) {
 export function parseDeck(text) {
   const trimmed = text.trim();
   const request = /^(\{|\[\s*[{\]"])/.test(trimmed) ? parseRequest(trimmed) : { slides: parseMarkdown(trimmed) };
-  const { slides, style_prompt: style = "", aspect_ratio: ratio = "16:9", max_workers: workers = 3, ...extras } = request;
+  const { slides, style_prompt: style = "", aspect_ratio: ratio = "16:9", max_workers: workers = 3, max_cost_usd: budget, ...extras } = request;
   if (slides.length === 0) throw new UnreadableDeck(t("read.empty"));
   if (slides.length > MAX_SLIDES) throw new UnreadableDeck(t("read.tooMany", { n: slides.length }));
   return {
@@ -46,6 +46,8 @@ export function parseDeck(text) {
     deckStyle: String(style),
     ratio: String(ratio),
     workers: Math.min(10, Math.max(1, Math.round(Number(workers)) || 3)),
+    budget: String(budget ?? ""),
+    coverLeads: extras.style_reference === "cover",
     extras,
     batchId: null,
   };
@@ -53,17 +55,24 @@ export function parseDeck(text) {
 
 /** The body of `POST …/batch/generate`. @param {Deck} deck */
 export function toRequest(deck) {
+  const { style_reference: reference, ...extras } = deck.extras;
+  const leads = deck.coverLeads ? "cover" : reference === "cover" ? undefined : reference;
   return JSON.stringify({
-    ...deck.extras,
+    ...extras,
+    style_reference: leads,
     slides: pagesToMake(deck).map(({ leftOut, ...slide }) => slide),
     style_prompt: deck.style,
     aspect_ratio: deck.ratio.replaceAll(/\s/g, ""),
     max_workers: deck.workers,
+    max_cost_usd: budgetValue(deck) ?? undefined,
   });
 }
 
 /** @param {Deck} deck */
 export const pagesToMake = (deck) => deck.pages.filter((page) => !page.leftOut);
+
+/** US dollars; null for no limit, NaN for what is no amount. @param {Deck} deck */
+export const budgetValue = ({ budget }) => (budget?.trim() ? Number(/^\d{1,6}([.,]\d+)?$/.test(budget.trim()) ? budget.trim().replace(",", ".") : NaN) : null);
 
 /** @param {Deck} deck */
 export const deckTitle = (deck) => deck.pages.find((page) => page.title)?.title ?? t("deck.untitled");

@@ -1,11 +1,13 @@
 /** One batch, followed: read once, then one stream of its events. Only while that is broken it is asked for again and again. */
 import { eventsUrl, fetchBatch, Problem } from "./api.js";
 import { EVENTS, isBehind, isFinal, takeIn } from "./fold.js";
-import { keepPolling } from "./poll.js";
+import { keepPolling, tellConnection } from "./poll.js";
 
 /** @typedef {import("./api.js").Batch} Batch */
 
 const PACE_MS = 1_000;
+/** Where the browser has given the stream up, a new one is tried after this. */
+const AGAIN_MS = 5_000;
 const HIDDEN_PACE_MS = 5_000;
 /** A browser has six connections to a service: tabs nobody looks at give theirs back. */
 const HIDDEN_GRACE_MS = 20_000;
@@ -23,14 +25,17 @@ export function followBatch(id, tell) {
   let source = null;
   let resting = false;
   let graceTimer = 0;
-  let stopAsking = () => {};
+  let asking = false;
+  let listenedAtMs = 0;
+  let stopPolling = () => {};
 
   const isLive = () => source?.readyState === EventSource.OPEN;
   const report = (isWhole) => tell({ batch, missing: false, live: isLive(), isWhole });
 
   function ask() {
-    stopAsking();
-    stopAsking = keepPolling(async () => {
+    stopPolling();
+    asking = true;
+    stopPolling = keepPolling(async () => {
       try {
         const answer = await fetchBatch(id, etag);
         etag = answer.etag;
@@ -42,15 +47,22 @@ export function followBatch(id, tell) {
         return null;
       }
       if (resting) return isFinal(batch) ? null : HIDDEN_PACE_MS;
-      if (!source || source.readyState === EventSource.CLOSED) listen();
-      return isLive() ? null : PACE_MS;
+      if (!source || (source.readyState === EventSource.CLOSED && Date.now() > listenedAtMs + AGAIN_MS)) listen();
+      asking = !isLive();
+      return asking ? PACE_MS : null;
     });
   }
 
+  function stopAsking() {
+    asking = false;
+    stopPolling();
+  }
+
   function listen() {
+    listenedAtMs = Date.now();
     source = new EventSource(eventsUrl(id, batch.last_event_id));
-    source.onopen = () => (stopAsking(), report(false));
-    source.onerror = () => (ask(), report(false)); // The browser comes back by itself; until then we ask.
+    source.onopen = () => (stopAsking(), tellConnection(true), report(false));
+    source.onerror = () => (asking || ask(), report(false)); // The browser comes back by itself; until then we ask.
     EVENTS.forEach((name) => source.addEventListener(name, hear));
   }
 

@@ -20,7 +20,7 @@ export function formatClock(seconds) {
 
 /** @param {number} usd */
 export function formatCost(usd) {
-  const digits = { minimumFractionDigits: 2, maximumFractionDigits: 3 };
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: usd < 0.1 ? 3 : 2 };
   return new Intl.NumberFormat(langTag(), { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits }).format(usd);
 }
 

@@ -48,11 +48,11 @@ function SlideCard({ batch, slide, onOpen, onBatch }) {
 /** @param {{batch: Batch, slide: Slide, onBatch: (batch: Batch) => void}} props */
 function RetryButton({ batch, slide, onBatch }) {
   const action = useAction(onBatch);
-  const title = slide.title || t("slide.untitled");
+  const name = t("slide.named", { n: slide.page_num, title: slide.title || t("slide.untitled") });
   return html`
-    <button type="button" class="mark-button" disabled=${action.busy} title=${action.problem?.message} aria-label=${t("slide.retryNamed", { n: slide.page_num, title })}
+    <button type="button" class="mark-button" disabled=${action.busy} title=${action.problem?.message}
       onClick=${() => action.run(() => retrySlides(batch.batch_id, [slide.slide_id]))}>
-      <${Icon} name="again" />${t(action.problem ? "slide.retryAgain" : "slide.retry")}
+      <${Icon} name="again" />${t(action.problem ? "slide.retryAgain" : "slide.retry")}<span class="unseen"> ${name}</span>
     </button>`;
 }
 

@@ -8,6 +8,15 @@ import { linkTo } from "./place.js";
 import { Icon, ProblemNote } from "./ui.js";
 
 const ACCEPTED = ".json,.md,.markdown,.txt,application/json,text/markdown,text/plain";
+const JSON_SAMPLE = `{
+  "slides": [
+    { "type": "cover", "title": "…", "content_text": "…" },
+    { "title": "…", "visual_desc": "…" }
+  ],
+  "style_prompt": "…",
+  "aspect_ratio": "16:9",
+  "max_workers": 3
+}`;
 
 /**
  * @typedef {import("./deck.js").Deck} Deck
@@ -47,11 +56,20 @@ export function Intake({ known, onDeck }) {
         ${problem && html`<${ProblemNote} error=${problem} />`}
       </section>
       ${known && html`<p><a class="quiet-link" href=${linkTo()}><${Icon} name="left" />${t("intake.keep", { title: deckTitle(known) })}</a></p>`}
-      <ul class="formats">
-        <li>${t("intake.markdown")}</li>
-        <li>${t("intake.json")}</li>
-      </ul>
+      <div class="formats">
+        <${Format} name="Markdown" hint=${t("intake.markdown")} sample=${t("intake.placeholder")} />
+        <${Format} name="JSON" hint=${t("intake.json")} sample=${JSON_SAMPLE} />
+      </div>
     </main>`;
+}
+
+function Format({ name, hint, sample }) {
+  return html`
+    <section class="format">
+      <h2>${name}</h2>
+      <p class="soft">${hint}</p>
+      <pre><code>${sample}</code></pre>
+    </section>`;
 }
 
 function Ways({ dragging, onFile, onPaste, onExample }) {

@@ -38,15 +38,19 @@ function Records({ batch, number }) {
   const wanted = number ? `slide_${String(number).padStart(3, "0")}` : "";
   const records = Object.entries(files)
     .map(([name, record]) => ({ name: name.replace(`${batch.session_id}_`, "").replace(".json", ""), record }))
-    .filter(({ name }) => name.startsWith(wanted));
+    .filter(({ name }) => name.startsWith(wanted))
+    .sort((one, other) => rank(one.name) - rank(other.name));
   if (records.length === 0) return html`<p class="soft">${t("log.nothing")}</p>`;
   return html`<ul class="records">${records.map((one) => html`<${Record} key=${one.name} ...${one} />`)}</ul>`;
 }
 
+/** The request first, the summary last. @param {string} name */
+const rank = (name) => (name.includes("_start") ? 0 : name.includes("_complete") ? 2 : 1);
+
 function Record({ name, record }) {
   return html`
     <li>
-      <h3>${name}</h3>
+      <h3>${name} ${record.slide && html`<span>${record.slide.title}</span>`}</h3>
       ${record.attempts?.length > 0 && html`<ol class="attempts">${record.attempts.map((attempt) => html`<${Attempt} key=${attempt.attempt} attempt=${attempt} />`)}</ol>`}
       <details>
         <summary>${t("log.whole")}</summary>

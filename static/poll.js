@@ -12,6 +12,11 @@ export function watchConnection(listener) {
   return () => listeners.delete(listener);
 }
 
+/** The service answered, or did not. @param {boolean} reachable */
+export function tellConnection(reachable) {
+  listeners.forEach((listener) => listener(reachable));
+}
+
 /**
  * Run `step` until it answers null or the returned function is called.
  * @param {() => Promise<number | null>} step Milliseconds until the next time, or null for the end.
@@ -32,7 +37,7 @@ export function keepPolling(step) {
       waitMs = BACK_OFF_MS[Math.min(misses++, BACK_OFF_MS.length - 1)];
     }
     if (stopped) return;
-    listeners.forEach((listener) => listener(misses === 0));
+    tellConnection(misses === 0);
     if (waitMs !== null) timer = setTimeout(turn, waitMs);
   }
 

@@ -25,7 +25,7 @@ export function Run({ place, draftMadeIt }) {
   if (!batch) return html`<main tabindex="-1" class="run"><p class="soft" role="status">${t("run.loading")}</p></main>`;
   const { slide } = place;
   return html`
-    <main tabindex="-1" class="run" data-live=${watched.live}>
+    <main tabindex="-1" class="run" data-live=${String(watched.live)}>
       <div class="run-title">
         <h1>${batchTitle(batch)}</h1>
         ${isFinal(batch) ? batch.successful > 0 && html`<${TakeAway} batch=${batch} />` : html`<${StopButton} batch=${batch} onBatch=${takeBatch} />`}

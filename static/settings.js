@@ -1,6 +1,6 @@
 /** How the deck should look and how fast it is made: style, shape, pages at the same time. */
 import { html, useState } from "./vendor/htm-preact.js";
-import { ratioValue } from "./deck.js";
+import { budgetValue, pagesToMake, ratioValue } from "./deck.js";
 import { currentLang, t } from "./i18n.js";
 import { PRESETS, RATIOS } from "./presets.js";
 
@@ -14,6 +14,7 @@ export function Settings({ deck, onChange }) {
       <${StyleChoice} deck=${deck} onChange=${onChange} />
       <${RatioChoice} ratio=${deck.ratio} onChange=${onChange} />
       <${WorkersChoice} workers=${deck.workers} onChange=${onChange} />
+      <${More} deck=${deck} onChange=${onChange} />
     </section>`;
 }
 
@@ -102,4 +103,23 @@ function WorkersChoice({ workers, onChange }) {
       <input id="workers" type="range" min="1" max="10" step="1" value=${workers} aria-describedby="workers-hint" onInput=${take} />
       <p class="hint" id="workers-hint">${t("workers.hint")}</p>
     </div>`;
+}
+
+/** What one may leave alone: a limit of the cost, and one look for all. */
+function More({ deck, onChange }) {
+  const wrong = Number.isNaN(budgetValue(deck));
+  const hasCover = pagesToMake(deck).some((page) => page.type === "cover");
+  return html`
+    <details class="more" open=${deck.coverLeads || Boolean(deck.budget)}>
+      <summary>${t("more.heading")}</summary>
+      ${hasCover &&
+      html`<label class="check">
+        <input type="checkbox" checked=${deck.coverLeads} onChange=${(event) => onChange({ coverLeads: event.target.checked })} />
+        ${t("more.coverLeads")}
+      </label>`}
+      <label for="budget">${t("more.budget")}</label>
+      <input id="budget" type="text" inputmode="decimal" autocomplete="off" value=${deck.budget} aria-invalid=${wrong}
+        aria-describedby="budget-hint" onInput=${(event) => onChange({ budget: event.target.value })} />
+      <p class=${wrong ? "hint hint-bad" : "hint"} id="budget-hint">${t(wrong ? "more.budgetWrong" : "more.budgetHint")}</p>
+    </details>`;
 }

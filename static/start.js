@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { useAction } from "./action.js";
 import { estimateBatch, startBatch } from "./api.js";
-import { pagesToMake, ratioValue, toRequest } from "./deck.js";
+import { budgetValue, pagesToMake, ratioValue, toRequest } from "./deck.js";
 import { formatCost, formatSeconds } from "./format.js";
 import { t, tn } from "./i18n.js";
 import { keep, recall } from "./keep.js";
@@ -16,7 +16,7 @@ const SETTLE_MS = 350;
 export function StartBar({ deck, onStarted }) {
   const action = useAction((batch) => (keep("sent", null), onStarted(batch.batch_id)));
   const count = pagesToMake(deck).length;
-  const startable = count > 0 && ratioValue(deck.ratio) !== null;
+  const startable = count > 0 && ratioValue(deck.ratio) !== null && !Number.isNaN(budgetValue(deck));
   const body = startable ? toRequest(deck) : null;
   return html`
     <div class="start-bar">
@@ -41,7 +41,7 @@ function Estimate({ body, deck }) {
   return html`
     <div class="estimate">
       <p><strong>${priceWords(estimate)}</strong> <span class="soft">${facts.join(" · ")}</span></p>
-      ${estimate.within_budget === false && html`<p class="hint hint-bad">${t("estimate.over", { limit: formatCost(Number(deck.budget)) })}</p>`}
+      ${estimate.within_budget === false && html`<p class="hint hint-bad">${t("estimate.over", { limit: formatCost(budgetValue(deck)) })}</p>`}
     </div>`;
 }
 

@@ -1,4 +1,4 @@
-"""A paid image model for screenshots: the embedded renderer's pictures at a model's pace and price."""
+"""A paid image model for screenshots: typeset pictures at a model's pace and price."""
 
 import asyncio
 from collections import Counter
