@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-crash test-long check format bench bench-faults bench-lanes lock clean
+.PHONY: help setup run test quick test-crash test-long check format screenshots bench bench-faults bench-lanes lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ check: $(VENV)/.dev  ## format, lint, types, import layers
 format: $(VENV)/.dev  ## let the formatter decide
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+screenshots: $(VENV)/.dev  ## the pictures of the page in docs/
+	@sh tests/support/tools.sh
+	@$(BIN)/python -m tests.browser.screenshots
 
 bench: $(VENV)/.dev  ## ours beside a plain baseline and the floor
 	@$(BIN)/python -m tests.bench
