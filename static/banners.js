@@ -13,7 +13,7 @@ const ENV_LINES = "LLM_IMAGE_API_KEY=…\nLLM_IMAGE_API_BASE=https://openrouter.
 /** @returns {{reachable: boolean, readiness: Readiness | null}} */
 export function useService() {
   const [reachable, setReachable] = useState(true);
-  const [readiness, setReadiness] = useState(null);
+  const [readiness, setReadiness] = useState(toldByPage);
   useEffect(() => watchConnection(setReachable), []);
   useEffect(
     () =>
@@ -24,6 +24,12 @@ export function useService() {
     [],
   );
   return { reachable, readiness };
+}
+
+/** What the page's own head says; the service is asked afterwards. @returns {Readiness | null} */
+function toldByPage() {
+  const [provider, model] = document.querySelector('meta[name="provider"]').content.split(" ");
+  return model ? { ready: true, provider, model, checks: {} } : null;
 }
 
 /** @param {{service: ReturnType<typeof useService>}} props */

@@ -10,13 +10,16 @@ import { gridStyle, Sheet } from "./sheet.js";
 import { Icon } from "./ui.js";
 import { useNow } from "./watch.js";
 
+/** So many pictures are fetched at once; the others when they are scrolled to. */
+const NEAR = 8;
+
 /** @typedef {import("./api.js").Slide} Slide @typedef {import("./api.js").Batch} Batch */
 
 /** @param {{batch: Batch, onBatch: (batch: Batch) => void}} props */
 export function SlideGrid({ batch, onBatch }) {
   return html`
     <ol class="grid" style=${gridStyle(batch.aspect_ratio)} aria-label=${t("run.grid")}>
-      ${batch.results.map((slide, i) => html`<${SlideCard} key=${slide.slide_id} batch=${batch} slide=${slide} onBatch=${onBatch} onOpen=${() => alterPlace({ slide: i + 1 })} />`)}
+      ${batch.results.map((slide, i) => html`<${SlideCard} key=${slide.slide_id} batch=${batch} slide=${slide} onBatch=${onBatch} isNear=${i < NEAR} onOpen=${() => alterPlace({ slide: i + 1 })} />`)}
     </ol>`;
 }
 
@@ -25,15 +28,15 @@ function failureWords(slide) {
   return /^.+?(?:。|\.(?=\s|$))/s.exec(slide.error_message ?? "")?.[0] ?? t("slide.unknown");
 }
 
-/** @param {{batch: Batch, slide: Slide, onOpen: () => void, onBatch: (batch: Batch) => void}} props */
-function SlideCard({ batch, slide, onOpen, onBatch }) {
+/** @param {{batch: Batch, slide: Slide, isNear: boolean, onOpen: () => void, onBatch: (batch: Batch) => void}} props */
+function SlideCard({ batch, slide, isNear, onOpen, onBatch }) {
   const title = slide.title || t("slide.untitled");
   const label = t("slide.open", { n: slide.page_num, title, state: t(`slide.${slide.status}`) });
   return html`
     <li class="card">
       <button type="button" class=${`frame is-${slide.status}`} onClick=${onOpen}>
         <span class="unseen">${label}</span>
-        <${Face} slide=${slide} />
+        <${Face} slide=${slide} loading=${isNear ? "eager" : "lazy"} />
       </button>
       <p class="caption">
         <span class="number">${slide.page_num}</span>
@@ -65,11 +68,11 @@ function Mark({ slide }) {
   return slide.cached ? t("slide.cached") : formatSeconds(slide.generation_time ?? 0);
 }
 
-/** What a slide looks like now. @param {{slide: Slide}} props */
-export function Face({ slide }) {
-  if (slide.status === "done") return html`<${Picture} key=${slide.image_url} url=${slide.image_url} />`;
-  const earlier = slide.versions.at(-1);
-  if (slide.status !== "error") return earlier ? html`<${Picture} key=${earlier.image_url} url=${earlier.image_url} />` : html`<${Sheet} title=${slide.title} />`;
+/** What a slide looks like now. @param {{slide: Slide, loading?: string}} props */
+export function Face({ slide, loading = "eager" }) {
+  const url = slide.image_url ?? slide.versions.at(-1)?.image_url;
+  if (slide.status === "done" || (url && slide.status !== "error")) return html`<${Picture} key=${url} url=${url} loading=${loading} />`;
+  if (slide.status !== "error") return html`<${Sheet} title=${slide.title} />`;
   return html`
     <span class="failure">
       <${Icon} name="alert" />
@@ -78,9 +81,9 @@ export function Face({ slide }) {
     </span>`;
 }
 
-/** A finished picture; its name stands on the button or heading around it. @param {{url: string | null}} props */
-export function Picture({ url, alt = "" }) {
+/** A finished picture; without `alt` its name stands on the button around it. @param {{url: string | null, alt?: string, loading?: string}} props */
+export function Picture({ url, alt = "", loading = "eager" }) {
   const [lost, setLost] = useState(false);
   if (lost || !url) return html`<span class="failure"><${Icon} name="alert" /><span>${t("slide.lost")}</span></span>`;
-  return html`<img src=${url} alt=${alt} loading="lazy" decoding="async" onError=${() => setLost(true)} />`;
+  return html`<img src=${url} alt=${alt} loading=${loading} decoding="async" onError=${() => setLost(true)} />`;
 }

@@ -61,6 +61,25 @@ async def test_page_is_told_the_prefix(provider: ScriptedProvider, tmp_path: Pat
         assert '<meta name="api-prefix" content="/v2">' in await page.text()
 
 
+async def test_page_is_told_who_makes_the_pictures(
+    provider: ScriptedProvider, service: Running
+) -> None:
+    provider.model = 'odd "><script>'
+    async with service.client.get(service.url) as page:
+        text = await page.text()
+    assert '<meta name="provider" content="scripted odd &quot;&gt;&lt;script&gt;">' in text
+
+
+async def test_page_files_come_compressed(service: Running) -> None:
+    async with service.client.get(f"{service.url}/static/page.css") as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert ":root" in await answer.text()
+        tag = answer.headers["ETag"]
+    known = {"If-None-Match": tag}
+    async with service.client.get(f"{service.url}/static/page.css", headers=known) as answer:
+        assert answer.status == 304
+
+
 async def test_viewer_and_page_come_with_their_content_security_policy(service: Running) -> None:
     for path in ("/", "/api/docs"):
         async with service.client.get(service.url + path) as answer:

@@ -1,15 +1,19 @@
 """Files: the page, the API viewer, and the pictures."""
 
+import html
 import mimetypes
 import re
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from slideloom.web.endpoint import services
 
 PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -18,8 +22,12 @@ PAGE_CSP = (
 )
 VIEWER_CSP = PAGE_CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 """The vendored viewer styles its own shadow trees inline."""
-_PREFIX_META = 'content="/api"'
+_PREFIX_META = 'name="api-prefix" content="/api"'
 """Where the page reads the API's prefix."""
+_PROVIDER_META = 'name="provider" content=""'
+"""Where it reads who makes the pictures, so that it need not ask before it shows anything."""
+_GZIP_FROM_BYTES = 1000
+"""What is smaller fits into one packet anyway."""
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 """A picture's name is made for it alone, so it never changes."""
@@ -55,10 +63,14 @@ def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
     mimetypes.add_type("text/javascript", ".js")
     mimetypes.add_type("text/javascript", ".mjs")
 
-    async def page(_: Request) -> Response:
-        html = (static / "index.html").read_text(encoding="utf-8")
+    async def page(request: Request) -> Response:
+        provider = services(request).provider
+        text = (static / "index.html").read_text(encoding="utf-8")
+        text = text.replace(_PREFIX_META, f'name="api-prefix" content="{prefix}"')
+        maker = html.escape(f"{provider.name} {provider.model}")
+        text = text.replace(_PROVIDER_META, f'name="provider" content="{maker}"')
         headers = {"Content-Security-Policy": PAGE_CSP, "Cache-Control": "no-cache"}
-        return HTMLResponse(html.replace(_PREFIX_META, f'content="{prefix}"'), headers=headers)
+        return HTMLResponse(text, headers=headers)
 
     async def viewer(_: Request) -> Response:
         headers = {"Content-Security-Policy": VIEWER_CSP, "Cache-Control": "no-cache"}
@@ -68,5 +80,8 @@ def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
         Route("/", page),
         Route(f"{prefix}/docs", viewer),
         Mount("/assets", _Pictures(directory=images, check_dir=False)),
-        Mount("/static", _PageFiles(directory=static)),
+        Mount(
+            "/static",
+            GZipMiddleware(_PageFiles(directory=static), minimum_size=_GZIP_FROM_BYTES),
+        ),
     ]
