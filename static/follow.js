@@ -98,6 +98,7 @@ export function followBatch(id, tell) {
   }
 
   document.addEventListener("visibilitychange", notice);
+  notice();
   ask();
   return { take, close };
 }
