@@ -1,0 +1,193 @@
+"""Requests to the service: sent, sent again where that is safe, answers read."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from yarl import URL
+
+from slideloom.client.errors import (
+    AnswerLost,
+    Busy,
+    Problem,
+    Refused,
+    UnexpectedAnswer,
+    Unreachable,
+    to_refusal,
+)
+from slideloom.client.pauses import Pauses
+
+_T = TypeVar("_T")
+
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+"""An export of 200 slides is made before its first byte comes."""
+_KEEP_ALIVE_S = 3.0
+"""Less than the service's five: it never hangs up on a request just being sent."""
+_PROXY_FAULTS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+"""What proxies say while the service behind them is away: it may have got the request."""
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """One request."""
+
+    method: str
+    path: str
+    """From the service's root on, percent-encoded."""
+    body: bytes | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    repeatable: bool = True
+    """Whether sending it twice does no more than once."""
+    timeout: aiohttp.ClientTimeout = _TIMEOUT
+
+
+class Caller:
+    """Sends requests to one service."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float,
+        language: str | None,
+        headers: Mapping[str, str] | None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._patience_s = patience_s
+        self._headers = {"User-Agent": f"slideloom-client/{_own_version()}"}
+        if language is not None:
+            self._headers["Accept-Language"] = language
+        self._headers |= headers or {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def pauses(self) -> Pauses:
+        """Whole patience."""
+        return Pauses(self._patience_s)
+
+    async def fetch(self, ask: Ask, kind: type[_T]) -> _T:
+        """The answer's body as a `kind`.
+
+        Raises:
+            Unreachable: no answer, as long as patience lasts.
+            Refused: the service says no.
+            UnexpectedAnswer: the body is of another shape.
+        """
+
+        async def read() -> bytes:
+            async with self.open(ask) as answer:
+                return await answer.read()
+
+        return self.decode(await self.insist(ask, read), kind)
+
+    def decode(self, body: bytes, kind: type[_T]) -> _T:
+        """`body` as a `kind`.
+
+        Raises:
+            UnexpectedAnswer: it is of another shape.
+        """
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            message = f"{self.url} is no Slideloom, or one of another version: {error}"
+            raise UnexpectedAnswer(message) from error
+
+    async def insist(self, ask: Ask, act: Callable[[], Awaitable[_T]]) -> _T:
+        """The result of `act`, which sends `ask`, tried again where that is safe.
+
+        Raises:
+            AnswerLost: it must not be sent twice, and may have been carried out.
+            Unreachable, Refused: what the last try raised.
+        """
+        pauses = self.pauses()
+        while True:
+            try:
+                return await act()
+            except (Unreachable, Refused) as error:
+                if may_pass(error, repeatable=ask.repeatable):
+                    await pauses.wait(error)
+                elif isinstance(error, Unreachable):
+                    raise AnswerLost(self.url, error.reason) from error
+                else:
+                    raise
+
+    @asynccontextmanager
+    async def open(self, ask: Ask) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, its body not yet read; once, without patience.
+
+        Raises:
+            Unreachable: no answer, or it breaks while it is read.
+            Refused: the service says no.
+        """
+        try:
+            async with self._send(ask) as answer:
+                if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    raise to_refusal(await _read_problem(answer))
+                yield answer
+        except aiohttp.InvalidURL as error:
+            message = f"{self.url} is no web address"
+            raise UnexpectedAnswer(message) from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(self.url, _in_words(error)) from error
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise Unreachable(self.url, _in_words(error), was_sent=True) from error
+
+    def _send(self, ask: Ask) -> "aiohttp.client._RequestContextManager":
+        if self._session is None:
+            connector = aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE_S, limit=0)
+            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+        headers = dict(ask.headers)
+        if ask.body is not None:
+            headers["Content-Type"] = "application/json"
+        return self._session.request(
+            ask.method,
+            URL(self.url + ask.path, encoded=True),  # a slide's id may be ".." or hold a slash
+            data=ask.body,
+            headers=headers,
+            timeout=ask.timeout,
+            allow_redirects=False,
+        )
+
+
+def may_pass(error: Unreachable | Refused, *, repeatable: bool) -> bool:
+    """Whether the same request may be sent again, and may then succeed."""
+    if isinstance(error, Unreachable):
+        return repeatable or not error.was_sent
+    return isinstance(error, Busy) or (repeatable and error.status in _PROXY_FAULTS)
+
+
+async def _read_problem(answer: aiohttp.ClientResponse) -> Problem:
+    """The problem of an answer that is none of success; proxies send other bodies."""
+    body = await answer.read()
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = Problem(status=answer.status, detail=f"{answer.status} {answer.reason or ''}")
+    retry_after = answer.headers.get("Retry-After", "")
+    wanted_s = float(retry_after) if retry_after.isdecimal() else None
+    return replace(problem, status=answer.status, retry_after_s=wanted_s)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "it cannot be reached"
+    if isinstance(error, TimeoutError):
+        return "it takes too long"
+    return str(error) or "the connection broke"
+
+
+def _own_version() -> str:
+    try:
+        return version("slideloom")
+    except PackageNotFoundError:
+        return "0"

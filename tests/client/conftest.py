@@ -1,0 +1,5 @@
+"""Client tests talk to the real service over a real socket."""
+
+from tests.web.conftest import provider, service
+
+__all__ = ["provider", "service"]
