@@ -40,6 +40,9 @@ _IGNORED = (
     "IMAGE_RETENTION_DAYS",
 )
 """Contract settings this version does not carry out: the operator is told."""
+_SECRETS = ("LLM_API_KEY", "LLM_IMAGE_API_KEY")
+_LONG_KEY = 16
+"""Characters from which on the last four give nothing away."""
 _PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz", "/metrics")
 
 
@@ -169,13 +172,10 @@ def load_settings(
     Raises:
         SettingsError: a value is of the wrong kind, or asks for what is not there.
     """
-    from_file = _read_env_file(env_file) if env_file is not None and env_file.is_file() else {}
     merged = {
         name: value
-        for source in (from_file, environ, overrides or {})
-        for name, value in source.items()
-        # An empty value is how compose files and .env.example say "not set".
-        if value is not None and value.strip()
+        for _, values in _read_sources(environ, env_file, overrides)
+        for name, value in values.items()
     }
     for old, new in _OLD_NAMES.items():
         if old in merged:
@@ -197,6 +197,71 @@ def load_settings(
         if name in merged and not merged[name].strip(", ")
     ]
     return settings, _misspelt(merged, known) + ignored + empty
+
+
+class TracedSetting(Struct, frozen=True, kw_only=True):
+    """One setting as it is in force, and who says so."""
+
+    name: str
+    value: object
+    """A key is masked."""
+    source: str
+    """`default`, `.env`, `environment` or `command line`; with the old name where that was used."""
+
+
+def trace_settings(
+    environ: Mapping[str, str],
+    *,
+    env_file: Path | None = None,
+    overrides: Mapping[str, str | None] | None = None,
+) -> list[TracedSetting]:
+    """Every setting with its value and where that comes from; arguments as `load_settings`.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    settings, _ = load_settings(environ, env_file=env_file, overrides=overrides)
+    source_of = {
+        name: source
+        for source, values in _read_sources(environ, env_file, overrides)
+        for name in values
+    }
+    for old, new in _OLD_NAMES.items():
+        if old in source_of:
+            source_of.setdefault(new, f"{source_of[old]} ({old})")
+    return [
+        TracedSetting(
+            name=field.encode_name,
+            value=_mask(field.encode_name, getattr(settings, field.name)),
+            source=source_of.get(field.encode_name, "default"),
+        )
+        for field in msgspec.structs.fields(Settings)
+    ]
+
+
+def _read_sources(
+    environ: Mapping[str, str],
+    env_file: Path | None,
+    overrides: Mapping[str, str | None] | None,
+) -> list[tuple[str, dict[str, str]]]:
+    """What each source sets, the one that wins last."""
+    from_file = _read_env_file(env_file) if env_file is not None and env_file.is_file() else {}
+    sources = ((".env", from_file), ("environment", environ), ("command line", overrides or {}))
+    # An empty value is how compose files and .env.example say "not set".
+    return [
+        (name, {key: value for key, value in values.items() if value and value.strip()})
+        for name, values in sources
+    ]
+
+
+def _mask(name: str, value: object) -> object:
+    """The value, unless it is a key (its last characters tell which) or an address with one."""
+    if name in _SECRETS and value:
+        keys = [key.strip() for key in str(value).split(",") if key.strip()]
+        return ",".join(f"••••{key[-4:] if len(key) >= _LONG_KEY else ''}" for key in keys)
+    if isinstance(value, str) and "://" in value:
+        return re.sub(r"(?<=://)[^/@\s]*@", "••••@", value)
+    return value
 
 
 def _read_env_file(path: Path) -> dict[str, str | None]:

@@ -163,6 +163,8 @@ class AsyncBatch:
         """Number of the last event that `events` gave out."""
         self._finish: BatchNews | None = None
         """The last `batch.finished` that `events` gave out."""
+        self._saved: dict[Path, str] = {}
+        """The pictures that `save_all` knows to be whole: it need not ask again."""
 
     async def status(self) -> BatchStatus:
         """How the batch is, slide by slide.
@@ -307,8 +309,12 @@ class AsyncBatch:
             async with self._caller.open(ask) as answer:
                 return is_whole(path, parse_remote(answer.headers))
 
-        if not (is_there(path) and await self._caller.insist(ask, look)):
-            await self._download(quote(url), path, dated=True)
+        if is_there(path) and (
+            self._saved.get(path) == url or await self._caller.insist(ask, look)
+        ):
+            return
+        await self._download(quote(url), path, dated=True)
+        self._saved[path] = url
 
     async def _download(self, url: str, path: Path, *, dated: bool) -> Mapping[str, str]:
         """Save what is at `url`; the answer's headers."""

@@ -45,6 +45,11 @@ class Problem(Struct, frozen=True, kw_only=True):
 class ClientError(Exception):
     """Anything the client raises on purpose."""
 
+    @property
+    def code(self) -> str:
+        """What went wrong, for programs."""
+        return _CODES.get(type(self), "client_error")
+
 
 class UnreadableDeck(ClientError):
     """The deck file cannot be read, or is no deck."""
@@ -134,6 +139,14 @@ class ServiceFault(Refused):
     """The service failed; its log has the details under the request id."""
 
 
+_CODES: dict[type[ClientError], str] = {
+    UnreadableDeck: "unreadable_deck",
+    Unreachable: "unreachable",
+    AnswerLost: "answer_lost",
+    WaitTimeout: "wait_timeout",
+    UnexpectedAnswer: "unexpected_answer",
+}
+"""Of those that the service did not name."""
 _KINDS: dict[int, type[Refused]] = {
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.CONFLICT: Conflict,

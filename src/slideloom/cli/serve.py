@@ -1,4 +1,4 @@
-"""The command line: parse, call, print."""
+"""`slideloom serve`: one line when it is ready, an orderly stop."""
 
 import asyncio
 import contextlib
@@ -7,80 +7,48 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-import msgspec
 import uvicorn
-from cyclopts import App, Parameter
+from cyclopts import Parameter
+from starlette.applications import Starlette
 
 from slideloom.app import create_app
 from slideloom.assembly import Services
-from slideloom.checkup import Finding, Trouble, check_all
+from slideloom.cli.exits import Exit
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 
-_EXIT_USAGE = 2
-_EXIT_CODES: dict[Trouble, int] = {"none": 0, "doubt": 0, "here": 1, "account": 4, "provider": 5}
-"""Of `slideloom check`. Source: reliability findings, section 7."""
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _CONNECTIONS_GRACE_S = 5
 """Whole seconds for answers under way once the engine has come to its end."""
 
-app = App(name="slideloom", help="Makes all the pictures of a slide deck at once.")
 
-
-@app.command
 def serve(
     *,
     host: Annotated[str | None, Parameter(help="Address to listen on (HOST).")] = None,
     port: Annotated[str | None, Parameter(help="Port to listen on (PORT).")] = None,
-) -> None:
+) -> Exit:
     """Serve on http://localhost:8000 until stopped."""
     try:
         settings, warnings = load_settings(
             os.environ, env_file=Path(".env"), overrides={"HOST": host, "PORT": port}
         )
         asyncio.run(_serve(settings, tuple(warnings)))
-    except (SettingsError, StoreError, _CannotListenError) as error:
+    except (SettingsError, StoreError, CannotListenError) as error:
         print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
-        sys.exit(_EXIT_USAGE)
+        return Exit.USAGE
+    return Exit.OK
 
 
-@app.command
-def check(
-    *, json: Annotated[bool, Parameter(help="Print one JSON document instead of lines.")] = False
-) -> None:
-    """Look at settings, folders and keys; asks the provider something free, pays nothing."""
-    try:
-        settings, warnings = load_settings(os.environ, env_file=Path(".env"))
-        findings = asyncio.run(_check(settings, warnings, prints=not json))
-    except SettingsError as error:
-        print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
-        sys.exit(_EXIT_USAGE)
-    if json:
-        _say(msgspec.json.encode(findings).decode())
-    sys.exit(max(_EXIT_CODES[finding.trouble] for finding in findings))
-
-
-async def _check(settings: Settings, warnings: Sequence[str], *, prints: bool) -> list[Finding]:
-    findings = []
-    async for finding in check_all(settings, warnings):
-        findings.append(finding)
-        if prints:
-            mark = {"none": "ok", "doubt": "!!"}.get(finding.trouble, "NO")
-            _say(f"{mark}  {finding.part}: {finding.words}")
-    return findings
-
-
-def main() -> None:
-    """The console script."""
-    app()
+class CannotListenError(Exception):
+    """The port is not to be had; turned into one line where the command ends."""
 
 
 class _Listener(socket.socket):
@@ -104,11 +72,7 @@ class _Listener(socket.socket):
             raise
 
 
-class _CannotListenError(Exception):
-    """Turned into one line right here."""
-
-
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn, which on its way out first lets the engine come to an end."""
 
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
@@ -137,7 +101,16 @@ class _Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         for listener in sockets or ():
-            _announce(self._services, listener)
+            self.announce(listener)
+
+    def announce(self, listener: socket.socket) -> None:
+        """Say where it is and who makes the pictures."""
+        _announce(self._services, listener)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a batch has not ended."""
+        return self._services.engine.active_count() > 0
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop the engine, whose end ends the waiting answers; then the connections."""
@@ -155,22 +128,27 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:
     application = create_app(settings, warnings=warnings)
-    with _listen(settings) as listener:
+    with listen(settings) as listener:
         async with application.router.lifespan_context(application):
-            config = uvicorn.Config(
-                application,
-                lifespan="off",
-                loop="asyncio",  # bulk reads from providers cost less than on uvloop
-                http="httptools",
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,
-                server_header=False,
-            )
-            await _Server(config, application.state.services).serve([listener])
+            server = Server(to_uvicorn_config(application), application.state.services)
+            await server.serve([listener])
 
 
-def _listen(settings: Settings) -> socket.socket:
+def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
+    """How uvicorn is to serve the application, whose lifespan is open."""
+    return uvicorn.Config(
+        application,
+        lifespan="off",
+        loop="asyncio",  # bulk reads from providers cost less than on uvloop
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,
+        server_header=False,
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
     """The port, taken before anything is opened: two services must not share one database."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # The protocol by name: asyncio sends without delay only where it is, and an
@@ -184,7 +162,7 @@ def _listen(settings: Settings) -> socket.socket:
         listener.close()
         where = f"{settings.host}:{settings.port}"
         message = f"cannot listen on {where}: {error.strerror or error}; set HOST or PORT"
-        raise _CannotListenError(message) from error
+        raise CannotListenError(message) from error
     return listener
 
 

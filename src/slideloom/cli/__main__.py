@@ -1,0 +1,5 @@
+"""`python -m slideloom.cli`."""
+
+from slideloom.cli import main
+
+main()

@@ -1,0 +1,41 @@
+"""How commands end, for scripts. Source: reliability findings, section 7."""
+
+from enum import IntEnum
+
+from slideloom.client import BatchStatus, ClientError, Refused, Unreachable, WaitTimeout
+
+_ACCOUNT_CODES = frozenset({"auth_failed", "quota_exhausted"})
+
+
+class Exit(IntEnum):
+    """The exit code of a command."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    """Wrong options, or wrong settings."""
+    SLIDES_FAILED = 3
+    """Some slides, or all, have no picture."""
+    ACCOUNT = 4
+    """The key is refused, or the account is empty."""
+    UNREACHABLE = 5
+    """No answer from the service, or not in time."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+def exit_for(status: BatchStatus) -> Exit:
+    """The exit code for a batch that has ended."""
+    codes = {slide.error_code for slide in status.results if slide.status == "error"}
+    if codes & _ACCOUNT_CODES:
+        return Exit.ACCOUNT
+    return Exit.SLIDES_FAILED if codes else Exit.OK
+
+
+def exit_for_error(error: ClientError) -> Exit:
+    """The exit code for what the client raised."""
+    if isinstance(error, Unreachable | WaitTimeout):
+        return Exit.UNREACHABLE
+    if isinstance(error, Refused) and error.code in _ACCOUNT_CODES:
+        return Exit.ACCOUNT
+    return Exit.ERROR

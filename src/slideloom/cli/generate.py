@@ -1,0 +1,264 @@
+"""`slideloom generate`: from a deck file to pictures in a folder, in one command."""
+
+import asyncio
+import shlex
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+from msgspec import Struct
+from msgspec.structs import replace
+
+from slideloom.cli.batches import note_missing
+from slideloom.cli.exits import Exit, exit_for
+from slideloom.cli.folder import (
+    EMBEDDED,
+    HOME_NAME,
+    FolderState,
+    is_complete,
+    plan_order,
+    save_state,
+)
+from slideloom.cli.output import Manner, Output, printable
+from slideloom.cli.progress import reporting
+from slideloom.cli.reach import Reached, reach, reach_or_embed
+from slideloom.cli.run import run_command
+from slideloom.cli.saving import saving
+from slideloom.cli.tables import format_cost, format_seconds, put_slides, summarise
+from slideloom.cli.watching import follow
+from slideloom.cli.words import tell
+from slideloom.client import AsyncBatch, BatchStatus, Estimate, Event, NotFound, load_deck
+
+_KINDS = ("pptx", "pdf", "zip")
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What is wanted of one run."""
+
+    deck: Path
+    folder: Path
+    body: Mapping[str, object]
+    """Of `batch/generate`."""
+    kinds: tuple[str, ...]
+    """Files to make of the deck at the end."""
+    retry: bool
+    dry_run: bool
+    timeout_s: float | None
+
+
+def generate(  # noqa: PLR0913 - one parameter an option
+    deck: Annotated[Path, Parameter(name="DECK", help="JSON, or Markdown: # begins a slide.")],
+    /,
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(name=("--output", "-o"), help="Folder of the pictures; default the deck's name."),
+    ] = None,
+    style: Annotated[str | None, Parameter(help="Style of all pages.")] = None,
+    ratio: Annotated[str | None, Parameter(help="Aspect ratio W:H; default 16:9.")] = None,
+    workers: Annotated[int | None, Parameter(help="Slides under way at once.")] = None,
+    model: Annotated[str | None, Parameter(help="Another image model.")] = None,
+    max_cost: Annotated[float | None, Parameter(help="The most it may cost, in dollars.")] = None,
+    no_cache: Annotated[
+        bool, Parameter(negative=(), help="Make every slide anew; may pay again.")
+    ] = False,
+    retry: Annotated[
+        bool, Parameter(negative=(), help="Make failed slides of an earlier run again.")
+    ] = False,
+    pptx: Annotated[bool, Parameter(negative=(), help="Make a PowerPoint file too.")] = False,
+    pdf: Annotated[bool, Parameter(negative=(), help="Make a PDF too.")] = False,
+    zip_: Annotated[bool, Parameter(name="--zip", negative=(), help="Make a ZIP too.")] = False,
+    dry_run: Annotated[
+        bool, Parameter(negative=(), help="Say what it would cost, and stop; nothing is paid.")
+    ] = False,
+    timeout: Annotated[
+        float | None, Parameter(help="Seconds to wait at most; then exit code 5.")
+    ] = None,
+    manner: Manner = Manner(),  # noqa: B008 - a frozen record of defaults
+) -> Exit:
+    """Make all pictures of a deck; run again, it goes on where it was and pays nothing twice."""
+    options = {
+        "style_prompt": style,
+        "aspect_ratio": ratio,
+        "max_workers": workers,
+        "model": model,
+        "max_cost_usd": max_cost,
+        "cache": False if no_cache else None,
+    }
+    wanted = zip(_KINDS, (pptx, pdf, zip_), strict=True)
+
+    async def work(out: Output) -> Exit:
+        chosen = {name: value for name, value in options.items() if value is not None}
+        wish = Wish(
+            deck=deck,
+            folder=output or Path(deck.stem),
+            body={**load_deck(deck), **chosen},
+            kinds=tuple(kind for kind, is_wanted in wanted if is_wanted),
+            retry=retry,
+            dry_run=dry_run,
+            timeout_s=timeout,
+        )
+        return await _make(wish, manner, out)
+
+    return run_command(manner, work)
+
+
+async def _make(wish: Wish, manner: Manner, output: Output) -> Exit:
+    body = msgspec.json.encode(wish.body, order="deterministic")
+    state = plan_order(wish.folder, body, is_anew=wish.body.get("cache") is False)
+    async with _reach(wish, manner, state, output) as reached:
+        if wish.dry_run:
+            estimate = await reached.client.estimate(wish.body)
+            output.put_json(estimate)
+            output.say(_describe(estimate))
+            return Exit.OK
+        state = replace(state, server=EMBEDDED if reached.is_embedded else reached.url)
+        batch = await _find(reached, state.batch_id)
+        if batch is not None:
+            await _go_on(wish, batch, output)
+        elif is_complete(wish.folder, state):
+            return _tell_complete(wish, state, output)
+        else:
+            batch = await _order(wish, reached, state, output)
+        try:
+            status = await _follow(wish, batch, output)
+        except asyncio.CancelledError:
+            _note_interrupted(batch, output, is_embedded=reached.is_embedded)
+            raise
+        pictures = await batch.save_all(wish.folder)
+        if not status.failed:
+            sizes = {path.name: path.stat().st_size for path in pictures}
+            save_state(wish.folder, replace(state, batch_id=batch.id, pictures=sizes))
+        return await _hand_over(wish, batch, status, pictures, output)
+
+
+@asynccontextmanager
+async def _reach(
+    wish: Wish, manner: Manner, state: FolderState, output: Output
+) -> AsyncIterator[Reached]:
+    """The service that made the deck before, if one did: another one would be paid anew."""
+    server = manner.server or state.server
+    way = (
+        reach(server)
+        if server not in {"", EMBEDDED}
+        else reach_or_embed(
+            home=wish.folder / HOME_NAME, is_embedded=server == EMBEDDED, output=output
+        )
+    )
+    async with way as reached:
+        yield reached
+
+
+async def _find(reached: Reached, batch_id: str | None) -> AsyncBatch | None:
+    """The batch of an earlier run, where it is still there."""
+    try:
+        return None if batch_id is None else await reached.client.get(batch_id)
+    except NotFound:
+        return None
+
+
+async def _go_on(wish: Wish, batch: AsyncBatch, output: Output) -> None:
+    """Leave it as it is, unless failed slides are wanted once more: that may be paid."""
+    text = "The same deck as before: going on with batch {batch_id}."
+    output.note(tell(text, batch_id=batch.id))
+    if wish.retry and (await batch.status()).failed:
+        await batch.retry()
+
+
+async def _order(wish: Wish, reached: Reached, state: FolderState, output: Output) -> AsyncBatch:
+    """The batch, ordered; first its key is kept, by which a crash here is made good."""
+    output.note(_describe(await reached.client.estimate(wish.body)))
+    save_state(wish.folder, replace(state, batch_id=None))
+    batch = await reached.client.submit(wish.body, idempotency_key=state.key)
+    save_state(wish.folder, replace(state, batch_id=batch.id))
+    return batch
+
+
+def _tell_complete(wish: Wish, state: FolderState, output: Output) -> Exit:
+    """Say that all is there, though the service has forgotten the batch."""
+    pictures = [str(wish.folder / name) for name in state.pictures or {}]
+    output.put_json({"batch_id": state.batch_id, "status": "completed", "pictures": pictures})
+    text = "{done} pictures are in {folder}"
+    output.say(tell(text, done=len(pictures), folder=wish.folder))
+    return Exit.OK
+
+
+async def _follow(wish: Wish, batch: AsyncBatch, output: Output) -> BatchStatus:
+    """Show and save what comes, until the end."""
+    total = (await batch.status()).total_slides
+    with reporting(output, total=total) as reporter:
+        async with saving(batch, wish.folder) as saver:
+
+            def take(event: Event) -> None:
+                reporter.take(event)
+                saver.take(event)
+
+            return await follow(batch, take, timeout_s=wish.timeout_s)
+
+
+async def _hand_over(
+    wish: Wish,
+    batch: AsyncBatch,
+    status: BatchStatus,
+    pictures: Sequence[Path],
+    output: Output,
+) -> Exit:
+    """Make the files that are wanted, and say what there is."""
+    files = []
+    for kind in wish.kinds if pictures else ():
+        made = await batch.export(wish.folder / f"{wish.deck.stem}.{kind}")
+        files.append(made.path)
+        note_missing(output, made.missing)
+    output.put_json(
+        {
+            **msgspec.to_builtins(status),
+            "folder": str(wish.folder),
+            "pictures": [str(path) for path in pictures],
+            "files": [str(path) for path in files],
+        }
+    )
+    put_slides(output, status)
+    output.say(summarise(status))
+    text = "{done} pictures are in {folder}"
+    output.say(tell(text, done=len(pictures), folder=wish.folder), *map(str, files))
+    if status.failed:
+        output.note(tell("Make the failed slides again with:"), f"  {_same_command('--retry')}")
+    return exit_for(status)
+
+
+def _note_interrupted(batch: AsyncBatch, output: Output, *, is_embedded: bool) -> None:
+    output.put_json({"error": {"code": "interrupted", "batch_id": batch.id}})
+    if is_embedded:
+        output.note(tell("Stopped. What is made is kept; go on with:"))
+    else:
+        text = "Detached: batch {batch_id} goes on. Come back to it with:"
+        output.note(tell(text, batch_id=batch.id))
+    output.note(f"  {_same_command()}")
+
+
+def _same_command(*more: str) -> str:
+    """What was typed, and more; nothing twice."""
+    typed = sys.argv[1:]
+    return printable(shlex.join(["slideloom", *typed, *(s for s in more if s not in typed)]))
+
+
+def _describe(estimate: Estimate) -> str:
+    low, high = estimate.cost_usd_low, estimate.cost_usd_high
+    if (not high and not estimate.calls) or high == 0:
+        cost = tell("nothing to pay")
+    elif low is None or high is None:
+        cost = tell("cost unknown")
+    else:
+        cost = format_cost(low) if low == high else f"{format_cost(low)} – {format_cost(high)}"
+    return tell(
+        "{count} slides from {provider} ({model}), {cost}, about {time}",
+        count=estimate.total_slides,
+        provider=estimate.provider,
+        model=estimate.model,
+        cost=cost,
+        time=format_seconds(estimate.seconds),
+    )

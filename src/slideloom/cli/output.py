@@ -1,0 +1,84 @@
+"""What commands print: results on stdout, everything else on stderr."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from slideloom.cli import json_lines
+from slideloom.client import Refused
+
+Cell = str | Text
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """The options that every command on batches has."""
+
+    server: Annotated[
+        str | None,
+        Parameter(env_var="SLIDELOOM_URL", help="The service's address (SLIDELOOM_URL)."),
+    ] = None
+    json: Annotated[bool, Parameter(negative=(), help="Print JSON instead of tables.")] = False
+    quiet: Annotated[
+        bool, Parameter(name=("--quiet", "-q"), negative=(), help="No progress, no notes.")
+    ] = False
+
+
+class Output:
+    """One command's two streams."""
+
+    def __init__(self, manner: Manner) -> None:
+        self.is_json = manner.json
+        self.is_quiet = manner.quiet
+        self.out = Console(highlight=False, markup=False, emoji=False)
+        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+    def say(self, *lines: Cell) -> None:
+        """Print lines of a result; nothing where JSON is wanted."""
+        if not self.is_json:
+            for line in lines:
+                self.out.print(line, soft_wrap=True)
+
+    def note(self, *lines: Cell) -> None:
+        """Print what is no result; nothing where quiet is wanted."""
+        if not self.is_quiet:
+            for line in lines:
+                self.err.print(line, soft_wrap=True)
+
+    def fail(self, error: Exception) -> None:
+        """Say what went wrong; also as JSON, so that its reader gets an object in any case."""
+        code = getattr(error, "code", "internal")
+        request_id = error.request_id if isinstance(error, Refused) else None
+        if self.is_json:
+            json_lines.put_error(code, str(error), request_id=request_id)
+        where = f" (request {request_id})" if request_id else ""
+        self.err.print(Text(f"slideloom: {printable(str(error))}{where}"), soft_wrap=True)
+
+    def put_json(self, value: object) -> None:
+        """Print one JSON object in a line; nothing unless JSON is wanted."""
+        if self.is_json:
+            json_lines.put(value)
+
+    def put_table(self, heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+        """Print a table, or lines with tabs where a program reads."""
+        if self.is_json:
+            return
+        if not self.out.is_terminal:
+            for row in rows:
+                self.out.print("\t".join(map(str, row)), soft_wrap=True)
+            return
+        table = Table(*heads, box=None, pad_edge=False, header_style="dim")
+        for row in rows:
+            table.add_row(*row)
+        self.out.print(table)
+
+
+def printable(text: str) -> str:
+    """`text` without what would move the cursor or change colours: titles come from anybody."""
+    return "".join(c if c.isprintable() else " " for c in text)

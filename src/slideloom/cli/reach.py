@@ -1,0 +1,117 @@
+"""The way to a service: one that runs, or one started here for as long as a command takes."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from slideloom.cli.output import Output
+from slideloom.cli.words import find_language, tell
+from slideloom.client import (
+    DEFAULT_URL,
+    AsyncClient,
+    Busy,
+    ClientError,
+    Unreachable,
+)
+from slideloom.errors import SettingsError
+from slideloom.settings import load_settings
+
+_FIRST_CONTACT_S = 3.0
+"""A service that is asked for by name may just be starting."""
+_PATIENCE_S = 120.0
+"""Once it has answered: a restart in the middle is sat out."""
+
+
+class Reached(Struct, frozen=True):
+    """A service that answers."""
+
+    client: AsyncClient
+    url: str
+    is_embedded: bool = False
+
+
+def default_url() -> str:
+    """Where `slideloom serve` listens when it is started in this folder."""
+    try:
+        settings, _ = load_settings(os.environ, env_file=Path(".env"))
+    except SettingsError:
+        return DEFAULT_URL  # its owner is told when it is served
+    return f"http://localhost:{settings.port or 8000}"
+
+
+async def is_served(url: str, *, patience_s: float) -> bool:
+    """Whether a Slideloom answers there, be it ready or not.
+
+    Raises:
+        UnexpectedAnswer: something else does.
+    """
+    async with AsyncClient(url, patience_s=patience_s) as client:
+        try:
+            await client.ready()
+        except Busy:
+            return True
+        except Unreachable:
+            return False
+    return True
+
+
+@asynccontextmanager
+async def reach(server: str | None) -> AsyncIterator[Reached]:
+    """The service at `server`, or where one is served from this folder.
+
+    Raises:
+        Unreachable: none answers.
+    """
+    url = server or default_url()
+    if not await is_served(url, patience_s=_FIRST_CONTACT_S if server else 0.0):
+        raise _unreached(url)
+    async with open_client(url) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def reach_or_embed(
+    *, home: Path, is_embedded: bool, output: Output
+) -> AsyncIterator[Reached]:
+    """The service of this folder where one answers, else one of its own with its files in `home`.
+
+    `is_embedded`: the latter in any case.
+
+    Raises:
+        SettingsError, StoreError: none can be started here.
+    """
+    url = default_url()
+    if not is_embedded and await _is_somebody_there(url):
+        async with open_client(url) as reached:
+            yield reached
+        return
+    from slideloom.cli.embedded import embedded_service  # noqa: PLC0415 - the whole service
+
+    if not is_embedded:
+        output.note(tell("No service is running: making the deck here."))
+    async with embedded_service(home, output) as own, open_client(own, is_embedded=True) as reached:
+        yield reached
+
+
+async def _is_somebody_there(url: str) -> bool:
+    try:
+        return await is_served(url, patience_s=0.0)
+    except ClientError:
+        return False  # something else listens there
+
+
+@asynccontextmanager
+async def open_client(url: str, *, is_embedded: bool = False) -> AsyncIterator[Reached]:
+    """A client for a service that has answered."""
+    async with AsyncClient(url, patience_s=_PATIENCE_S, language=find_language()) as client:
+        yield Reached(client, url, is_embedded)
+
+
+def _unreached(url: str) -> Unreachable:
+    error = Unreachable(url, "")
+    text = "No Slideloom answers at {url}. Start one: slideloom serve"
+    error.args = (tell(text, url=url),)
+    return error
