@@ -30,7 +30,7 @@ app.command(config)
 def main() -> None:
     """The console script."""
     try:
-        code = app(exit_on_error=False, result_action="return_value")
+        code = app(sys.argv[1:], exit_on_error=False, result_action="return_value")
     except CycloptsError as error:  # it has said what is wrong
         code = Exit.USAGE
         if "--json" in sys.argv:

@@ -172,7 +172,8 @@ async def _go_on(wish: Wish, batch: AsyncBatch, output: Output) -> None:
 async def _order(wish: Wish, reached: Reached, state: FolderState, output: Output) -> AsyncBatch:
     """The batch, ordered; first its key is kept, by which a crash here is made good."""
     output.note(_describe(await reached.client.estimate(wish.body)))
-    save_state(wish.folder, replace(state, batch_id=None))
+    state = replace(state, batch_id=None, pictures=None)
+    save_state(wish.folder, state)
     batch = await reached.client.submit(wish.body, idempotency_key=state.key)
     save_state(wish.folder, replace(state, batch_id=batch.id))
     return batch

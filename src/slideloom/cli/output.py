@@ -71,7 +71,7 @@ class Output:
             return
         if not self.out.is_terminal:
             for row in rows:
-                self.out.print("\t".join(map(str, row)), soft_wrap=True)
+                self.out.file.write("\t".join(map(str, row)) + "\n")
             return
         table = Table(*heads, box=None, pad_edge=False, header_style="dim")
         for row in rows:
