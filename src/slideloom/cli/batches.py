@@ -78,7 +78,8 @@ def retry(
     /,
     *,
     slide: Annotated[
-        list[str] | None, Parameter(help="Only this slide, by its id; may be repeated.")
+        list[str] | None,
+        Parameter(negative=(), help="Only this slide, by its id; may be repeated."),
     ] = None,
     wait: Annotated[bool, Parameter(negative=(), help="Wait for the end.")] = False,
     manner: Manner = Manner(),  # noqa: B008 - a frozen record of defaults

@@ -25,7 +25,10 @@ _EXITS: dict[Trouble, Exit] = {
 
 
 def check(
-    *, json: Annotated[bool, Parameter(help="Print one JSON document instead of lines.")] = False
+    *,
+    json: Annotated[
+        bool, Parameter(negative=(), help="Print one JSON document instead of lines.")
+    ] = False,
 ) -> Exit:
     """Look at settings, folders and keys; asks the provider something free, pays nothing."""
     try:

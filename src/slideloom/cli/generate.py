@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -46,6 +46,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     """Files to make of the deck at the end."""
     retry: bool
+    thumbnails: Literal["auto", "on", "off"]
     dry_run: bool
     timeout_s: float | None
 
@@ -72,6 +73,9 @@ def generate(  # noqa: PLR0913 - one parameter an option
     pptx: Annotated[bool, Parameter(negative=(), help="Make a PowerPoint file too.")] = False,
     pdf: Annotated[bool, Parameter(negative=(), help="Make a PDF too.")] = False,
     zip_: Annotated[bool, Parameter(name="--zip", negative=(), help="Make a ZIP too.")] = False,
+    thumbnails: Annotated[
+        Literal["auto", "on", "off"], Parameter(help="Small pictures in the terminal at the end.")
+    ] = "auto",
     dry_run: Annotated[
         bool, Parameter(negative=(), help="Say what it would cost, and stop; nothing is paid.")
     ] = False,
@@ -99,6 +103,7 @@ def generate(  # noqa: PLR0913 - one parameter an option
             body={**load_deck(deck), **chosen},
             kinds=tuple(kind for kind, is_wanted in wanted if is_wanted),
             retry=retry,
+            thumbnails=thumbnails,
             dry_run=dry_run,
             timeout_s=timeout,
         )
@@ -223,12 +228,24 @@ async def _hand_over(
         }
     )
     put_slides(output, status)
+    await _show_thumbnails(wish, pictures, output)
     output.say(summarise(status))
     text = "{done} pictures are in {folder}"
     output.say(tell(text, done=len(pictures), folder=wish.folder), *map(str, files))
     if status.failed:
         output.note(tell("Make the failed slides again with:"), f"  {_same_command('--retry')}")
     return exit_for(status)
+
+
+async def _show_thumbnails(wish: Wish, pictures: Sequence[Path], output: Output) -> None:
+    """Draw the deck small, where the terminal can and nobody minds."""
+    if wish.thumbnails == "off" or not pictures or output.is_quiet or output.is_json:
+        return
+    from slideloom.cli.thumbnails import find_way, show_sheet  # noqa: PLC0415 - Pillow
+
+    way = find_way(output.err) or ("blocks" if wish.thumbnails == "on" else None)
+    if way is not None:
+        await asyncio.to_thread(show_sheet, output.err, pictures, way)
 
 
 def _note_interrupted(batch: AsyncBatch, output: Output, *, is_embedded: bool) -> None:

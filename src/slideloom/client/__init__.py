@@ -29,6 +29,7 @@ from slideloom.client.records import (
 )
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.feed import BatchNews
+from slideloom.domain.request import SlideRequest
 from slideloom.domain.status import BatchStatus, BatchSummary, SlideResult, SlideVersion
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "ServiceFault",
     "SlideEvent",
     "SlideLike",
+    "SlideRequest",
     "SlideResult",
     "SlideVersion",
     "UnexpectedAnswer",

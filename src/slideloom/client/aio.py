@@ -14,7 +14,13 @@ import msgspec
 from slideloom.client.caller import Ask, Caller
 from slideloom.client.decks import Deck, SlideLike, build_deck
 from slideloom.client.errors import NotFound, UnreadableDeck, WaitTimeout
-from slideloom.client.files import is_there, is_whole, name_pictures, parse_remote, save_pieces
+from slideloom.client.files import (
+    is_whole,
+    name_pictures,
+    parse_remote,
+    save_pieces,
+    take_stamp,
+)
 from slideloom.client.records import BatchPage, Event, Exported, Readiness, find_ended
 from slideloom.client.stream import EventStream
 from slideloom.domain.batch import BatchPhase
@@ -163,8 +169,8 @@ class AsyncBatch:
         """Number of the last event that `events` gave out."""
         self._finish: BatchNews | None = None
         """The last `batch.finished` that `events` gave out."""
-        self._saved: dict[Path, str] = {}
-        """The pictures that `save_all` knows to be whole: it need not ask again."""
+        self._saved: dict[Path, tuple[str, object]] = {}
+        """What `save_all` left where, untouched since: it need not ask for that again."""
 
     async def status(self) -> BatchStatus:
         """How the batch is, slide by slide.
@@ -309,12 +315,12 @@ class AsyncBatch:
             async with self._caller.open(ask) as answer:
                 return is_whole(path, parse_remote(answer.headers))
 
-        if is_there(path) and (
-            self._saved.get(path) == url or await self._caller.insist(ask, look)
-        ):
+        stamp = take_stamp(path)
+        if stamp is not None and self._saved.get(path) == (url, stamp):
             return
-        await self._download(quote(url), path, dated=True)
-        self._saved[path] = url
+        if stamp is None or not await self._caller.insist(ask, look):
+            await self._download(quote(url), path, dated=True)
+        self._saved[path] = url, take_stamp(path)
 
     async def _download(self, url: str, path: Path, *, dated: bool) -> Mapping[str, str]:
         """Save what is at `url`; the answer's headers."""

@@ -38,8 +38,8 @@ async def save_pieces(
     Raises:
         OSError: the disk does not take it.
     """
-    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-    file, part = await asyncio.to_thread(_open_part, path)
+    # On the loop, a moment: cancelled while a thread opens it, it would stay open.
+    file, part = _open_part(path)
     try:
         with file:
             async for piece in pieces:
@@ -51,9 +51,13 @@ async def save_pieces(
         raise
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is such a file, whole or not."""
-    return path.is_file()
+def take_stamp(path: Path) -> tuple[int, int] | None:
+    """What tells whether a file was touched since; `None` where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def is_whole(path: Path, remote: Remote) -> bool:
@@ -93,6 +97,7 @@ def name_pictures(results: Iterable[SlideResult]) -> list[Picture]:
 
 def _open_part(path: Path) -> tuple[BinaryIO, Path]:
     """A new file beside `path`, on the same file system."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     return os.fdopen(number, "wb"), Path(name)
 
