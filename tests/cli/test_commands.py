@@ -63,18 +63,26 @@ async def test_run_cut_off_before_the_answer_finds_its_batch_by_the_key(
     assert again.json["batch_id"] == first.json["batch_id"]
     Path("out/.slideloom.json").unlink()
     again = await run("generate", deck_file, "-o", "out", "--json")
-    assert again.json["batch_id"] == first.json["batch_id"], "deck and options make the key"
-    assert len(provider.calls) == 3
+    assert again.json["batch_id"] != first.json["batch_id"]
+    assert len(provider.calls) == 3, "another order, made from the cache"
 
 
 async def test_deck_that_is_whole_at_home_is_not_ordered_again_when_its_record_is_gone(
-    run: Run, deck_file: Path, provider: ScriptedProvider
+    run: Run, deck_file: Path, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("slideloom.cli.reach._FIRST_CONTACT_S", 0.1)
     await run("generate", deck_file, "-o", "out")
     state = json.loads(Path("out/.slideloom.json").read_text())
     Path("out/.slideloom.json").write_text(json.dumps(state | {"batch_id": "gone"}))
     ran = await run("generate", deck_file, "-o", "out", "--json")
     assert (ran.code, ran.json["status"], len(ran.json["pictures"])) == (0, "completed", 3)
+    ran = await run("generate", deck_file, "-o", "out", "--pdf", "--server", "127.0.0.1:9")
+    assert ran.code == 5
+    state["server"] = "http://127.0.0.1:9"
+    Path("out/.slideloom.json").write_text(json.dumps(state))
+    monkeypatch.delenv("SLIDELOOM_URL")
+    assert (await run("generate", deck_file, "-o", "out")).code == 0, "nobody is needed for that"
+    assert (await run("generate", deck_file, "-o", "out", "--pdf")).code == 5
     assert len(provider.calls) == 3
 
 

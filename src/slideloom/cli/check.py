@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from slideloom.checkup import Finding, Trouble, check_all
+from slideloom.cli import json_lines
 from slideloom.cli.exits import Exit
 from slideloom.errors import SettingsError
 from slideloom.settings import Settings, load_settings
@@ -36,9 +36,11 @@ def check(
         findings = asyncio.run(_check(settings, warnings, prints=not json))
     except SettingsError as error:
         print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
+        if json:
+            json_lines.put_error("settings", str(error))
         return Exit.USAGE
     if json:
-        _say(msgspec.json.encode(findings).decode())
+        json_lines.put(findings)
     return max(_EXITS[finding.trouble] for finding in findings)
 
 

@@ -20,13 +20,13 @@ class FolderState(Struct, frozen=True, kw_only=True):
     """What was ordered for this folder last."""
 
     key: str
-    """The Idempotency-Key: made of the deck and its options."""
+    """The Idempotency-Key: made of the deck, its options and the nonce."""
     server: str = ""
     """Where it was ordered, `EMBEDDED` included; empty: nowhere yet."""
     batch_id: str | None = None
     """`None` while no answer has come: the key finds it again."""
     nonce: str = ""
-    """Tells orders apart that are to be made anew each time."""
+    """Tells this folder's orders from those of others."""
     pictures: dict[str, int] | None = None
     """Names and sizes in bytes, once every slide is done."""
 
@@ -55,19 +55,20 @@ def save_state(folder: Path, state: FolderState) -> None:
 
 
 def to_key(body: bytes, *, nonce: str) -> str:
-    """The key of an order: the same deck with the same options has the same."""
+    """The key of an order: in one folder, the same deck with the same options has the same."""
     return f"cli-{hashlib.sha256(nonce.encode() + b':' + body).hexdigest()}"
 
 
-def plan_order(folder: Path, body: bytes, *, is_anew: bool) -> FolderState:
+def plan_order(folder: Path, body: bytes) -> FolderState:
     """The order that was begun in `folder`, if it is the same one, else a new one.
 
-    `is_anew` (no cache) makes an order of its own for each folder.
+    Each folder has an order of its own: what another one paid for comes from the cache,
+    unless the service has another model by now.
     """
     known = load_state(folder)
     if known is not None and known.key == to_key(body, nonce=known.nonce):
         return known
-    nonce = secrets.token_hex(8) if is_anew else ""
+    nonce = secrets.token_hex(8)
     return FolderState(key=to_key(body, nonce=nonce), nonce=nonce)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,7 +26,7 @@ from slideloom.cli.folder import (
 )
 from slideloom.cli.output import Manner, Output, printable
 from slideloom.cli.progress import reporting
-from slideloom.cli.reach import Reached, reach, reach_or_embed
+from slideloom.cli.reach import Reached, Unreached, reach, reach_or_embed
 from slideloom.cli.run import run_command
 from slideloom.cli.saving import saving
 from slideloom.cli.tables import format_cost, format_seconds, put_slides, summarise
@@ -114,31 +115,41 @@ def generate(  # noqa: PLR0913 - one parameter an option
 
 async def _make(wish: Wish, manner: Manner, output: Output) -> Exit:
     body = msgspec.json.encode(wish.body, order="deterministic")
-    state = plan_order(wish.folder, body, is_anew=wish.body.get("cache") is False)
-    async with _reach(wish, manner, state, output) as reached:
-        if wish.dry_run:
-            estimate = await reached.client.estimate(wish.body)
-            output.put_json(estimate)
-            output.say(_describe(estimate))
-            return Exit.OK
-        state = replace(state, server=EMBEDDED if reached.is_embedded else reached.url)
-        batch = await _find(reached, state.batch_id)
-        if batch is not None:
-            await _go_on(wish, batch, output)
-        elif is_complete(wish.folder, state):
+    state = plan_order(wish.folder, body)
+    try:
+        async with _reach(wish, manner, state, output) as reached:
+            return await _make_at(reached, wish, state, output)
+    except Unreached:
+        if manner.server is None and not wish.kinds and is_complete(wish.folder, state):
             return _tell_complete(wish, state, output)
-        else:
-            batch = await _order(wish, reached, state, output)
-        try:
-            status = await _follow(wish, batch, output)
-        except asyncio.CancelledError:
-            _note_interrupted(batch, output, is_embedded=reached.is_embedded)
-            raise
-        pictures = await batch.save_all(wish.folder)
-        if not status.failed:
-            sizes = {path.name: path.stat().st_size for path in pictures}
-            save_state(wish.folder, replace(state, batch_id=batch.id, pictures=sizes))
-        return await _hand_over(wish, batch, status, pictures, output)
+        raise
+
+
+async def _make_at(reached: Reached, wish: Wish, state: FolderState, output: Output) -> Exit:
+    """Order the deck, or find its order again; save all, hand over."""
+    if wish.dry_run:
+        estimate = await reached.client.estimate(wish.body)
+        output.put_json(estimate)
+        output.say(_describe(estimate))
+        return Exit.OK
+    state = replace(state, server=EMBEDDED if reached.is_embedded else reached.url)
+    batch = await _find(reached, state.batch_id)
+    if batch is not None:
+        await _go_on(wish, batch, output)
+    elif is_complete(wish.folder, state):
+        return _tell_complete(wish, state, output)
+    else:
+        batch = await _order(wish, reached, state, output)
+    try:
+        status = await _follow(wish, batch, output)
+    except asyncio.CancelledError:
+        _note_interrupted(batch, output, is_embedded=reached.is_embedded)
+        raise
+    pictures = await batch.save_all(wish.folder)
+    if not status.failed:
+        sizes = {path.name: path.stat().st_size for path in pictures}
+        save_state(wish.folder, replace(state, batch_id=batch.id, pictures=sizes))
+    return await _hand_over(wish, batch, status, pictures, output)
 
 
 @asynccontextmanager
@@ -147,15 +158,17 @@ async def _reach(
 ) -> AsyncIterator[Reached]:
     """The service that made the deck before, if one did: another one would be paid anew."""
     server = manner.server or state.server
-    way = (
-        reach(server)
-        if server not in {"", EMBEDDED}
-        else reach_or_embed(
-            home=wish.folder / HOME_NAME, is_embedded=server == EMBEDDED, output=output
+    home, is_embedded = wish.folder / HOME_NAME, server == EMBEDDED
+    with TemporaryDirectory() as scratch:
+        if wish.dry_run and not home.exists():
+            home = Path(scratch)  # nothing is to stay of it
+        way = (
+            reach_or_embed(home=home, is_embedded=is_embedded, output=output)
+            if server in {"", EMBEDDED}
+            else reach(server)
         )
-    )
-    async with way as reached:
-        yield reached
+        async with way as reached:
+            yield reached
 
 
 async def _find(reached: Reached, batch_id: str | None) -> AsyncBatch | None:

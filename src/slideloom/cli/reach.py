@@ -42,6 +42,11 @@ def default_url() -> str:
     return f"http://localhost:{settings.port or 8000}"
 
 
+def _to_url(server: str) -> str:
+    """What was typed, as an address."""
+    return server if "://" in server else f"http://{server}"
+
+
 async def is_served(url: str, *, patience_s: float) -> bool:
     """Whether a Slideloom answers there, be it ready or not.
 
@@ -63,11 +68,11 @@ async def reach(server: str | None) -> AsyncIterator[Reached]:
     """The service at `server`, or where one is served from this folder.
 
     Raises:
-        Unreachable: none answers.
+        Unreached: none answers.
     """
-    url = server or default_url()
+    url = _to_url(server) if server else default_url()
     if not await is_served(url, patience_s=_FIRST_CONTACT_S if server else 0.0):
-        raise _unreached(url)
+        raise Unreached(url)
     async with open_client(url) as reached:
         yield reached
 
@@ -110,8 +115,12 @@ async def open_client(url: str, *, is_embedded: bool = False) -> AsyncIterator[R
         yield Reached(client, url, is_embedded)
 
 
-def _unreached(url: str) -> Unreachable:
-    error = Unreachable(url, "")
-    text = "No Slideloom answers at {url}. Start one: slideloom serve"
-    error.args = (tell(text, url=url),)
-    return error
+class Unreached(Unreachable):
+    """No service answers where one should."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, "nobody is there")
+
+    def __str__(self) -> str:
+        text = "No Slideloom answers at {url}. Start one: slideloom serve"
+        return tell(text, url=self.url)

@@ -1,6 +1,7 @@
 """The Python client: `Client` for plain calls, `AsyncClient` for asyncio."""
 
-from slideloom.client.aio import DEFAULT_URL, FINAL, AsyncBatch, AsyncClient
+from slideloom.client.aio import DEFAULT_URL, AsyncClient
+from slideloom.client.aio_batch import FINAL, AsyncBatch
 from slideloom.client.blocking import Batch, Client
 from slideloom.client.decks import Deck, SlideLike, load_deck, parse_deck
 from slideloom.client.errors import (

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from slideloom.client.aio import DEFAULT_URL, AsyncBatch, AsyncClient
+from slideloom.client.aio import DEFAULT_URL, AsyncClient
+from slideloom.client.aio_batch import AsyncBatch
 from slideloom.client.decks import Deck, SlideLike
 from slideloom.client.errors import WaitTimeout
 from slideloom.client.records import BatchPage, Event, Exported, Readiness, find_ended

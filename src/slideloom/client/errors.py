@@ -48,7 +48,7 @@ class ClientError(Exception):
     @property
     def code(self) -> str:
         """What went wrong, for programs."""
-        return _CODES.get(type(self), "client_error")
+        return next((_CODES[kind] for kind in type(self).__mro__ if kind in _CODES), "internal")
 
 
 class UnreadableDeck(ClientError):
@@ -139,7 +139,7 @@ class ServiceFault(Refused):
     """The service failed; its log has the details under the request id."""
 
 
-_CODES: dict[type[ClientError], str] = {
+_CODES: dict[type, str] = {
     UnreadableDeck: "unreadable_deck",
     Unreachable: "unreachable",
     AnswerLost: "answer_lost",
