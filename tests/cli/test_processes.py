@@ -135,7 +135,7 @@ async def test_ctrl_c_detaches_from_a_running_service_which_goes_on(tmp_path: Pa
             code, _, err = await asyncio.to_thread(finish, again)
             assert code == 0, err
             assert (await upstream.fetch_report()).call_count == 4
-        gone = start(tmp_path, "generate", "deck.json", "-o", "out", "--json")
+        gone = start(tmp_path, "generate", "deck.json", "-o", "out", "--pdf", "--json")
         code, out, _ = await asyncio.to_thread(finish, gone)
     assert (code, json.loads(out)["error"]["code"]) == (5, "unreachable")
     assert len(pictures(tmp_path)) == 4
