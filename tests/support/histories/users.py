@@ -292,7 +292,13 @@ class Users:
     def _look(self, timeline: Timeline) -> None:
         """A user sees the batch."""
         state = timeline.state
-        status = to_status(state, elapsed_s=timeline.elapsed_s, now_s=wall_s(), language="en")
+        status = to_status(
+            state,
+            elapsed_s=timeline.elapsed_s,
+            now_s=wall_s(),
+            last_event=len(timeline.feed),
+            language="en",
+        )
         seen, batch = self.seen.setdefault(state.batch_id, Seen()), self.world.book[state.batch_id]
         if state.seq > len(batch.log):
             self._complain("what_is_announced_is_written", state.seq, len(batch.log))
