@@ -78,6 +78,8 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
+        self._is_told = False
+        """Whether a signal asked for the stop."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -95,6 +97,7 @@ class Server(uvicorn.Server):
         It comes between any two steps, so it only sets what the loop looks at.
         """
         self.force_exit = self.should_exit
+        self._is_told = True
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -115,8 +118,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop the engine, whose end ends the waiting answers; then the connections."""
         grace_s = self._services.settings.stop_grace_seconds
-        with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
-            _say(f"Stopping: calls under way get {grace_s:g} s; Ctrl-C again stops now.")
+        if self._is_told:
+            with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
+                _say(f"Stopping: calls under way get {grace_s:g} s; Ctrl-C again stops now.")
         stop = asyncio.create_task(self._services.engine.stop(grace_s=grace_s), name="stop")
         while not stop.done():
             await asyncio.wait({stop}, timeout=_FORCE_POLL_S)
