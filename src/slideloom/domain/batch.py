@@ -162,17 +162,21 @@ def fold(batch_id: str, events: Iterable[Event]) -> BatchState:
         wanted_at_s=first.at_s,
         slides=(SlideState(),) * len(first.order.slides),
     )
-    try:
-        for event in log:
-            state = apply(state, event)
-    except IndexError as error:
-        message = f"the log of batch {batch_id} speaks of a slide that is not there"
-        raise UnreadableLog(message) from error
+    for event in log:
+        state = apply(state, event)
     return state
 
 
 def apply(state: BatchState, event: Event) -> BatchState:
-    """The state after one more event."""
+    """The state after one more event.
+
+    Raises:
+        UnreadableLog: as `fold`.
+    """
+    places = event.places if isinstance(event, SlidesReopened) else (getattr(event, "place", 0),)
+    if not all(0 <= place < len(state.slides) for place in places):
+        message = f"the log of batch {state.batch_id} speaks of a slide that is not there"
+        raise UnreadableLog(message)
     state = replace(state, seq=state.seq + 1, latest_at_s=event.at_s)
     match event:
         case BatchSubmitted():
