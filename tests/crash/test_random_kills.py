@@ -52,6 +52,7 @@ async def live(folder: Path, *, seed: str, kills: int, policy: Policy, shape: Sh
         await life.start()
         tally = await life.finish()
     assert [*life.faults] == [], f"seed {seed}"
+    assert [*life.customer.refused] == [], f"seed {seed}"
     return tally
 
 

@@ -1,40 +1,35 @@
 """Nothing lost, nothing paid twice: random histories of users, faults and crashes break no law."""
 
 import time
+from typing import Final
 
 import pytest
 
-from tests.support.histories.run import run_histories
+from tests.support.histories.run import Part, run_histories, run_side_by_side
 
-PLAN = 0.01
+PLAN: Final = 0.01
 """Share of the store, disk and provider calls that fail. Source: reliability notes, R2."""
-PART = 1000
-"""Histories in one go: who looks on sees how far it is."""
-
-
-def _parts(count: int, *, share: float) -> list[object]:
-    return [
-        pytest.param(PART, number, share, marks=pytest.mark.long)
-        for number in range(1, count // PART + 1)
-    ]
 
 
 @pytest.mark.parametrize(
-    ("count", "seed", "share"),
+    "part",
     [
-        pytest.param(25, 0, 0.0),
-        pytest.param(200, 0, 0.0, marks=pytest.mark.slow),
-        pytest.param(100, 0, PLAN, marks=pytest.mark.slow),
-        *_parts(8000, share=0.0),
-        *_parts(2000, share=PLAN),
+        Part(25, 0, 0.0),
+        pytest.param(Part(200, 1, 0.0), marks=pytest.mark.slow),
+        pytest.param(Part(100, 2, PLAN), marks=pytest.mark.slow),
     ],
 )
-def test_no_history_breaks_a_law(
-    request: pytest.FixtureRequest, count: int, seed: int, share: float
-) -> None:
-    began_s = time.monotonic()
-    ran = run_histories(count, number=seed, share=share)
-    took_s = time.monotonic() - began_s
-    assert ran >= count
-    line = f"{ran} histories, {share:.0%} of calls failing by plan, in {took_s:.1f} s"
-    request.config.get_terminal_writer().line(line)
+def test_no_history_breaks_a_law(part: Part) -> None:
+    assert run_histories(part) >= part.count
+
+
+@pytest.mark.long
+def test_ten_thousand_histories_break_no_law(request: pytest.FixtureRequest) -> None:
+    parts = [Part(1000, 10 + n, 0.0) for n in range(8)] + [Part(1000, 20 + n, PLAN) for n in (0, 1)]
+    write = request.config.get_terminal_writer().line
+    began_s, all_ran = time.monotonic(), 0
+    for part, ran in zip(parts, run_side_by_side(parts, processes=2), strict=True):
+        all_ran += ran
+        took_s = time.monotonic() - began_s
+        write(f"{all_ran:6} histories, {part.share:.0%} of calls failing by plan, {took_s:4.0f} s")
+    assert all_ran >= sum(part.count for part in parts) == 10_000

@@ -1,6 +1,7 @@
 """Stores and providers of which some calls fail: a share of all, or everything for a while."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -35,6 +36,8 @@ class Dice:
         self.share = share
         self.fallen = 0
         """Calls that were made to fail."""
+        self.fell_at_s = -math.inf
+        """The last of them, on the loop's clock."""
         self._random = random.Random(seed)
         self._outages: dict[Part, tuple[float, float, Exception]] = {}
         """From when, until when, and what is raised."""
@@ -55,12 +58,16 @@ class Dice:
     def roll(self, part: Part, error: Callable[[str], Exception] = StoreError) -> None:
         """Raise what makes the call fail; mostly nothing."""
         if self.find_outage(part) is not None:
-            self.fallen += 1
+            self._count()
             raise self._outages[part][2]
         if self.share and self._random.random() < self.share:
-            self.fallen += 1
+            self._count()
             message = f"the {part} failed by plan, failure {self.fallen}"
             raise error(message)
+
+    def _count(self) -> None:
+        self.fallen += 1
+        self.fell_at_s = asyncio.get_running_loop().time()
 
     def choose(self, kinds: tuple[type[ProviderError], ...]) -> type[ProviderError]:
         """One of `kinds`."""

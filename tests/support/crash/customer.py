@@ -14,6 +14,8 @@ _POLL_S = 0.02
 _PATIENCE_S = 120.0
 """For one answer, on a busy machine; a waiting one comes with the batch's end."""
 _REFUSED = 400
+_NOT_NOW = (503, 507)
+"""While it stops, or while its disk takes nothing."""
 _FINAL = ("completed", "failed")
 UNREACHABLE = (aiohttp.ClientError, ConnectionError, TimeoutError)
 """What a request ends in when the service is killed meanwhile."""
@@ -60,6 +62,8 @@ class Customer:
         self.unanswered.pop(deck.title, None)
         if answer.status >= _REFUSED:
             self.refused[deck.title] = deck
+            if answer.status not in _NOT_NOW:
+                self.faults.append(f"{deck.title} was refused with {answer.status}")
             return
         self.refused.pop(deck.title, None)
         batch_id = answer.headers["X-Batch-Id"]

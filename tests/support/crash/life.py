@@ -125,11 +125,12 @@ class Life:
     async def _end_errands(self) -> None:
         """Let everyone hear what was said to them before the end; then they go home."""
         async with asyncio.timeout(_PATIENCE_S):
-            errands = await asyncio.gather(*self._errands, return_exceptions=True)
-        self._blame(repr(one) for one in errands if isinstance(one, BaseException))
+            ended = await asyncio.gather(*self._errands, return_exceptions=True)
         if self._watcher is not None:
             self._watcher.cancel()
-            await asyncio.wait({self._watcher})
+            ended += await asyncio.gather(self._watcher, return_exceptions=True)
+            self._watcher = None
+        self._blame(repr(one) for one in ended if isinstance(one, Exception))
 
     def _blame(self, faults: Iterable[str]) -> None:
         self.faults |= dict.fromkeys(faults)
@@ -156,7 +157,7 @@ class Life:
     def _sum_up(self, known: Evidence) -> Tally:
         self.tally.add(count_up(known))
         if self.tally.extra_calls > self.tally.in_flight:
-            self._blame([f"{self.tally.extra_calls} extra calls"])
+            self._blame(["more extra calls than attempts in flight at the kills"])
         self.tally.violations = len(self.faults)
         return self.tally
 

@@ -7,6 +7,7 @@ from typing import Final
 from slideloom.domain.batch import BatchState, SlideState
 from slideloom.domain.events import Event, SlideCharged
 from slideloom.engine.recorder import Recorder
+from tests.support.histories.life import find_leaks
 from tests.support.histories.logbook import BatchTrack
 from tests.support.histories.upstream import PRICE_USD, read_stamp
 from tests.support.histories.users import Users
@@ -34,12 +35,12 @@ _TELLING: Final = (
 
 def every_written_called_and_answered_law_holds(users: Users) -> bool:
     """What was noted when it happened."""
-    return not users.world.broken
+    return not users.world.books.broken
 
 
 def no_accepted_batch_is_lost(users: Users) -> bool:
     """Whoever was told an id finds the order under it, through every crash."""
-    return all(batch_id in users.world.book for batch_id in users.accepted)
+    return all(batch_id in users.world.books.batches for batch_id in users.accepted)
 
 
 def done_means_a_picture_of_its_own_that_is_kept(users: Users) -> bool:
@@ -47,7 +48,7 @@ def done_means_a_picture_of_its_own_that_is_kept(users: Users) -> bool:
     world = users.world
     return all(
         _is_own_picture(world, batch, place, version)
-        for batch in world.book.values()
+        for batch in world.books.batches.values()
         for place, slide in enumerate(batch.slides)
         for version in range(len(slide.images))
     )
@@ -57,7 +58,7 @@ def picture_shown_is_the_one_made_or_restored_last(users: Users) -> bool:
     """In every slide that is done."""
     return all(
         slide.picture is None or slide.picture.image == batch.slides[place].shown
-        for batch in users.world.book.values()
+        for batch in users.world.books.batches.values()
         for place, slide in enumerate(batch.state.slides)
     )
 
@@ -65,8 +66,8 @@ def picture_shown_is_the_one_made_or_restored_last(users: Users) -> bool:
 def written_costs_cover_the_bill(users: Users) -> bool:
     """Per slide m ≤ k ≤ m + p: m calls with a cost written, p possibly billed, k billed."""
     return all(
-        _covers(slide, users.world.upstream.bills.get((batch_id, place), 0))
-        for batch_id, batch in users.world.book.items()
+        _covers(slide, users.world.books.upstream.bills.get((batch_id, place), 0))
+        for batch_id, batch in users.world.books.batches.items()
         for place, slide in enumerate(batch.state.slides)
     )
 
@@ -75,7 +76,7 @@ def live_state_is_the_folded_log(users: Users) -> bool:
     """Unless something is just being written; late costs apart, which another life may write."""
     world = users.world
     return not world.life.passage.is_open or all(
-        _is_alike(run.state, world.book[batch_id])
+        _is_alike(run.state, world.books.batches[batch_id])
         for batch_id, run in world.life.engine._runs.roster.runs.items()
         if _is_idle(run.recorder)
     )
@@ -93,7 +94,7 @@ LAWS: Final[Sequence[Law]] = (
 
 def every_batch_has_ended(users: Users) -> bool:
     """After time enough without faults."""
-    return all(batch.is_final for batch in users.world.book.values())
+    return all(batch.is_final for batch in users.world.books.batches.values())
 
 
 def nobody_waits_for_an_answer(users: Users) -> bool:
@@ -103,16 +104,18 @@ def nobody_waits_for_an_answer(users: Users) -> bool:
 
 def no_call_is_under_way(users: Users) -> bool:
     """Nor is any paid for later."""
-    return not users.world.upstream.under_way
+    return not users.world.books.upstream.under_way
 
 
 def late_answers_costs_are_written(users: Users) -> bool:
     """Of calls that were answered after another life had taken their batch."""
     world = users.world
-    late = [(call.batch_id, call.place) for call in world.upstream.calls if world.is_late(call)]
+    late = [
+        (call.batch_id, call.place) for call in world.books.upstream.calls if world.is_late(call)
+    ]
     written = [
         (batch_id, event.place)
-        for batch_id, batch in world.book.items()
+        for batch_id, batch in world.books.batches.items()
         for event in batch.log
         if isinstance(event, SlideCharged)
     ]
@@ -121,7 +124,7 @@ def late_answers_costs_are_written(users: Users) -> bool:
 
 def nothing_is_leaked(users: Users) -> bool:
     """Every seat, slot and claim is free again."""
-    return not users.world.find_leaks()
+    return not find_leaks(users.world.life, users.world.setup)
 
 
 LAWS_OF_THE_END: Final[Sequence[Law]] = (
@@ -137,14 +140,14 @@ LAWS_OF_THE_END: Final[Sequence[Law]] = (
 def check(users: Users, laws: Sequence[Law]) -> None:
     """Say which laws are broken, and by what."""
     broken = [law.__name__ for law in laws if not law(users)]
-    assert not broken, "\n".join([*broken, *users.world.broken, *describe(users.world)])
+    assert not broken, "\n".join([*broken, *users.world.books.broken, *describe(users.world)])
 
 
 def describe(world: World) -> list[str]:
     """Every log, for whoever reads of a broken law."""
     return [
         f"{batch_id[:8]} {_to_line(event)}"
-        for batch_id, batch in world.book.items()
+        for batch_id, batch in world.books.batches.items()
         for event in batch.log
     ]
 
@@ -157,9 +160,9 @@ def _to_line(event: Event) -> str:
 
 def _is_own_picture(world: World, batch: BatchTrack, place: int, version: int) -> bool:
     image = batch.slides[place].images[version]
-    if image not in world.images.kept:
+    if image not in world.books.images.kept:
         return False
-    call = world.upstream.calls[read_stamp(world.images.kept[image])]
+    call = world.books.upstream.calls[read_stamp(world.books.images.kept[image])]
     shown = batch.state.slides[place].versions[version]
     is_own = (call.batch_id, call.place) == (batch.state.batch_id, place)
     return call.gave_picture and (is_own or (shown.cached and shown.final_prompt == call.prompt))

@@ -18,9 +18,10 @@ from slideloom.errors import StorageFull, StoreError
 from tests.support.flaky import Part
 from tests.support.histories.clocks import HistoryLoop, wall_clock
 from tests.support.histories.laws import LAWS, LAWS_OF_THE_END, check
+from tests.support.histories.life import Setup
 from tests.support.histories.upstream import FAULTS, PRICE_USD, Act
 from tests.support.histories.users import NOWHERE, Manner, Users
-from tests.support.histories.world import Setup, World
+from tests.support.histories.world import World
 from tests.support.orders import order, slide
 
 _MANNERS: Final = st.sampled_from(
@@ -37,7 +38,7 @@ _PLACES: Final = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 4, NOWHERE])
 _POLICIES: Final = st.sampled_from(["fail", "retry"])
 _ACTS: Final = st.builds(
     Act,
-    fault=st.sampled_from(["", "slow", "garbage", *FAULTS]),
+    fault=st.sampled_from(["", "slow", "garbage", *FAULTS, "answer lost", "no image", "rejected"]),
     seconds=st.sampled_from([1.0, 0.0, 0.1, 30.0]),
     is_billed=st.booleans(),
 )
@@ -115,14 +116,26 @@ class Histories(RuleBasedStateMachine):
         setup=_SETUPS,
         seed=st.integers(0, 2**32),
         policy=_POLICIES,
-        slides=st.integers(0, 5),
+        act=_ACTS,
+        times=st.sampled_from([0, 0, 1, 2, 3, 6]),
+        deck=st.tuples(st.integers(0, 5), st.integers(1, 3), _KINDS),
     )
-    def begin(self, setup: Setup, seed: int, policy: InFlightPolicy, slides: int) -> None:
+    def begin(
+        self,
+        setup: Setup,
+        seed: int,
+        policy: InFlightPolicy,
+        act: Act,
+        times: int,
+        deck: tuple[int, int, str],
+    ) -> None:
         fixed = Setup(**{**_to_dict(setup), "seed": seed, "share": self.share})
         self.users = Users(World(self.loop, self._wall, fixed))
         self.do(self.world.begin(policy))
+        self.upstream_will(act=act, times=times)
+        slides, workers, kind = deck
         if slides:  # most of what happens needs a batch
-            self.submit(slides=slides, workers=2, kind="plain", manner=Manner())
+            self.submit(slides=slides, workers=workers, kind=kind, manner=Manner())
 
     # What users do.
 
@@ -150,11 +163,11 @@ class Histories(RuleBasedStateMachine):
 
     def _generation(self, text: str) -> int:
         """How often the key's time was over: then it stands for another order."""
-        use = self.world.keys.get(text)
+        use = self.world.books.keys.get(text)
         if use is None:
             return 0
         before = int(use.digest.split("-")[1])
-        return before + (use.until_s <= self.world.wall.time())
+        return before + (use.until_s <= self._wall.time())
 
     @rule(manner=_MANNERS)
     def make_single(self, manner: Manner) -> None:
@@ -198,7 +211,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(act=_ACTS, times=_TIMES)
     def upstream_will(self, act: Act, times: int) -> None:
-        self.world.upstream.script.extend([act] * times)
+        self.world.books.upstream.script.extend([act] * times)
 
     @rule(seconds=_WAITS_S, steps=st.integers(0, 20))
     def wait(self, seconds: float, steps: int) -> None:
@@ -210,7 +223,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([3600.0, -3600.0, 3600.0, -3600.0, 90_000.0]))
     def set_the_wall_clock(self, seconds: float) -> None:
-        self.world.jump(seconds)
+        self.world.books.set_clock(seconds)
 
     @rule(
         part=st.sampled_from(["disk", "store"]),
@@ -220,7 +233,7 @@ class Histories(RuleBasedStateMachine):
     def nothing_is_written(self, part: Part, error: StoreError, seconds: float) -> None:
         now_s = self.loop.time()
         error = StorageFull("no room") if part == "disk" else error
-        self.world.dice.begin_outage(part, error, since_s=now_s, until_s=now_s + seconds)
+        self.world.books.dice.begin_outage(part, error, since_s=now_s, until_s=now_s + seconds)
 
     @rule(grace_s=st.sampled_from([0.0, 0.5, 30.0]), policy=_POLICIES)
     def stop(self, grace_s: float, policy: InFlightPolicy) -> None:
@@ -267,7 +280,7 @@ class Histories(RuleBasedStateMachine):
         finally:
             if self.users is not None:
                 self.world.run(self.world.bury())
-                self.world.run(self.world.store.close())
+                self.world.run(self.world.books.store.close())
             self._clock.__exit__(None, None, None)
             self.loop.close()
 
@@ -277,12 +290,12 @@ class Histories(RuleBasedStateMachine):
         await self.world.revive()
         await asyncio.sleep(_PEACE_S)
         check(self.told, LAWS_OF_THE_END)
-        calls = len(self.world.upstream.calls)
+        calls = len(self.world.books.upstream.calls)
         await self.world.stop(grace_s=0.0, policy="retry")
-        await self.world.check_store()
+        await self.world.books.check_store()
         await asyncio.sleep(_RESUMED_S)
         check(self.told, LAWS_OF_THE_END)
-        assert len(self.world.upstream.calls) == calls
+        assert len(self.world.books.upstream.calls) == calls
 
 
 def _to_dict(setup: Setup) -> dict[str, Any]:

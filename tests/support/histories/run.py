@@ -1,9 +1,13 @@
 """Run so many random histories."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Final
 
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from msgspec import Struct
 
 from tests.support.histories.machine import Histories
 
@@ -16,19 +20,39 @@ _NOT_CHECKED: Final = (
 )
 
 
-def run_histories(count: int, *, number: int, share: float) -> int:
-    """Run `count` histories, the same ones for the same `number`; how many came to their end.
+class Part(Struct, frozen=True):
+    """Some histories, the same ones each time."""
 
-    Of the calls to store, disk and provider, `share` fail.
+    count: int
+    number: int
+    """The seed."""
+    share: float
+    """Of the calls to store, disk and provider, so many fail."""
+
+
+def run_side_by_side(parts: Sequence[Part], *, processes: int) -> Iterator[int]:
+    """Run the parts in several processes; of each how many histories came to their end.
+
+    Raises:
+        AssertionError: as `run_histories`; what is not begun is left.
+    """
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(run_histories, parts)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def run_histories(part: Part) -> int:
+    """Run histories; how many came to their end.
 
     Raises:
         AssertionError: one of them broke a law; it is shown as short as it could be made.
     """
     ran = 0
-    share_of_all = share
 
     class Counted(Histories):
-        share = share_of_all
+        share = part.share
 
         def teardown(self) -> None:
             nonlocal ran
@@ -36,11 +60,11 @@ def run_histories(count: int, *, number: int, share: float) -> int:
             ran += 1
 
     wanted = settings(
-        max_examples=count,
+        max_examples=part.count,
         stateful_step_count=_STEPS,
         deadline=None,
         database=None,  # the seed says which histories they are
         suppress_health_check=_NOT_CHECKED,
     )
-    run_state_machine_as_test(seed(number)(Counted), settings=wanted)
+    run_state_machine_as_test(seed(part.number)(Counted), settings=wanted)
     return ran
