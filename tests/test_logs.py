@@ -197,5 +197,7 @@ def test_half_written_session_file_is_swept_at_the_start(tmp_path: Path) -> None
     sessions = tmp_path / "sessions"
     sessions.mkdir()
     (sessions / ".part-x_slide_001").write_text('{"half')
-    LogWriter(tmp_path, retention_days=1).close()
+    writer = LogWriter(tmp_path, retention_days=1)
+    writer.sweep()
+    writer.close()
     assert list(sessions.iterdir()) == []

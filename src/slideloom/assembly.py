@@ -63,6 +63,7 @@ async def open_services(
             cache_max_bytes=settings.cache_max_mb * _MB,
         )
         stack.push_async_callback(store.close)
+        log_writer.sweep()  # the store's lock says that no other service is here
         images = await _open_images(settings)
         stack.push_async_callback(images.close)
         exporter = Exporter(images)

@@ -64,12 +64,15 @@ class LogWriter:
         for place in (folder, folder / "sessions"):
             if not os.access(place, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
-        for leftover in (folder / "sessions").glob(f"{_PART_PREFIX}*"):
-            leftover.unlink(missing_ok=True)  # a crash left it half-written
         self._day: date | None = None
         self._file: IO[bytes] | None = None
         self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)
         self._thread.start()
+
+    def sweep(self) -> None:
+        """Remove what a crash left half-written; only while nobody else writes here."""
+        for leftover in (self.folder / "sessions").glob(f"{_PART_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
 
     def line(self, fields: Mapping[str, Any]) -> None:
         """Write one line to today's pipeline file."""

@@ -132,7 +132,9 @@ async def test_kills_at_each_system_call_are_no_harm(
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("call", "step"), [("pwrite64", 4), ("fdatasync", 1), ("ftruncate", 1)])
+@pytest.mark.parametrize(
+    ("call", "step"), [("pwrite64", 3), ("fdatasync", 1), ("ftruncate", 1), ("unlink", 1)]
+)
 async def test_kills_in_the_very_first_start_are_no_harm(
     tmp_path: Path, call: str, step: int, tell: Callable[[str, Tally], None]
 ) -> None:

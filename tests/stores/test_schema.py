@@ -215,3 +215,19 @@ async def test_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path)
     with pytest.raises(StoreUnusable, match="newer version"):
         await SqliteBatchStore.open(path)
     assert path.read_bytes() == before
+
+
+async def test_first_start_that_was_killed_in_the_middle_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    dying = (
+        "import os, signal, sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "db.execute('create table t (x)')\n"
+        "db.execute('pragma cache_size = 1')\n"
+        "db.execute('begin immediate')\n"
+        "for _ in range(200): db.execute('insert into t values (randomblob(4000))')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", dying, str(path)], check=False)
+    assert path.with_name(f"{path.name}-journal").stat().st_size
+    await (await SqliteBatchStore.open(path)).close()

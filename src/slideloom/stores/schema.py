@@ -109,7 +109,9 @@ def _prepare(db: sqlite3.Connection) -> None:
 def _refuse_unusable(path: Path) -> None:
     """Before anything is written: a connection that may write takes the log in as it closes."""
     if path.exists():
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        # What a crash left in a rollback journal, only who may write can take back.
+        mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)) as db:
             db.text_factory = lambda text: text.decode(errors="replace")  # names may be damaged
             _check_usable(db, path)
 
