@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Route
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.conftest import model_settings
 from tests.browser.decks import FAILS_ONCE, MARKDOWN, deck, get, start
@@ -53,7 +53,7 @@ async def test_deck_is_brought_edited_made_mended_compared_and_taken_home(
         await reader.see(".estimate strong:has-text('$')")
         upstream.plan = Plan(latency_s=0.4)
         await page.get_by_role("button", name="Make 4 slides").dblclick()
-        await page.wait_for_function("document.title.includes('/4)')")
+        await expect(page).to_have_title(re.compile(r"/4\)"))
         await reader.see(".run .is-done img")
         await page.reload()  # in the middle
         await reader.see(".state-partly")

@@ -55,7 +55,7 @@ _SETUPS: Final = st.builds(
     lag_s=st.sampled_from([0.0, 0.0, 0.01, 1.0]),
 )
 _WAITS_S: Final = st.sampled_from(
-    [0.0, 0.01, 0.5, 1.0, 1.0, 1.0, 3.0, 7.0, 60.0, 60.0, 130.0, 130.0, 700.0, 700.0, 3600.0]
+    [0.0, 0.01, 0.5, 1.0, 1.0, 1.0, 3.0, 7.0, 60.0, 60.0, 130.0, 130.0, 700.0, 1300.0]
 )
 _OUTAGES_S: Final = st.sampled_from([0.1, 3.0, 30.0, 200.0])
 _KINDS: Final = st.sampled_from(
@@ -63,7 +63,7 @@ _KINDS: Final = st.sampled_from(
 )
 _LOOK_S: Final = 2.5
 """How long somebody looks at the old picture while the new one is made."""
-_PEACE_S: Final = 1800.0
+_PEACE_S: Final = 1000.0
 """Longer than any pause, back-off or budget of a batch."""
 _RESUMED_S: Final = 60.0
 """What a start would pay for it pays for at once."""

@@ -36,7 +36,9 @@ def run_side_by_side(parts: Sequence[Part], *, processes: int) -> Iterator[int]:
     Raises:
         AssertionError: as `run_histories`; what is not begun is left.
     """
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    # A process each: what Hypothesis remembers of a thousand histories is hundreds of MB.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=1) as pool:
         try:
             yield from pool.map(run_histories, parts)
         finally:
