@@ -22,6 +22,7 @@ from slideloom.web.guard import Guard
 from slideloom.web.openapi import build_openapi
 from slideloom.web.pages import page_routes
 from slideloom.web.problems import answer_error, answer_http_error
+from slideloom.web.streams import LongResponses
 
 ENDPOINTS = (
     *advice.ENDPOINTS,  # before the batches, whose ids would match their paths
@@ -52,6 +53,7 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
     app = Starlette(
         routes=_routes(settings),
         middleware=[
+            Middleware(LongResponses),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.origins,

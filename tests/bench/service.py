@@ -35,12 +35,12 @@ class Service:
 
     def __init__(self, url: str, pid: int, client: aiohttp.ClientSession) -> None:
         self.url = url
-        self._pid = pid
+        self.pid = pid
         self._client = client
 
     async def run(self, *, batches: int, slides: int, workers: int) -> Batches:
         """That many batches at once, with their status polled."""
-        meter = Meter(self._pid)
+        meter = Meter(self.pid)
         started_s = time.perf_counter()
         done = asyncio.Event()
         polling = asyncio.create_task(self._poll(done), name="poll")

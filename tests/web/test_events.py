@@ -137,6 +137,7 @@ async def test_reader_that_leaves_is_forgotten(
 ) -> None:
     provider._seconds = 5
     batch_id = await begin(service, 1)
+    await follow(service, batch_id, most=2)  # its slide is being made: all is begun
     before = len(asyncio.all_tasks())
     answers = [await service.client.get(address(service, batch_id)) for _ in range(20)]
     for answer in answers:

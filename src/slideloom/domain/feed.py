@@ -4,10 +4,10 @@ They are numbered from 1 in the order of the log, which never changes: so the
 numbers never do, and a reader resumes from any of them. Source: contract section 7.
 """
 
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from slideloom.domain.batch import BatchPhase, BatchState, SlideState
 from slideloom.domain.events import (
@@ -83,22 +83,53 @@ class SlideNews(Struct, frozen=True):
     slide: SlideState
     setback: Setback | None = None
 
+    def to_builtins(self, language: Language) -> dict[str, Any]:
+        """The slide's result item, and what else belongs to the event."""
+        result: SlideResult = to_result(self.order, self.slide, language)
+        more = {} if self.setback is None else msgspec.to_builtins(self.setback)
+        return {"batch_id": self.batch_id, **msgspec.to_builtins(result), **more}
 
-class FeedItem(Struct, frozen=True):
-    """One event for readers."""
+
+class BatchMoment(Struct, frozen=True):
+    """What an event that concerns the whole batch is made of; reckoned only for readers."""
+
+    state: BatchState
+    at_s: float
+
+    def to_news(self) -> BatchNews:
+        """The event's data."""
+        state = self.state
+        finished = state.count("done", "error")
+        left_s = estimate_remaining_s(state, now_s=self.at_s)
+        return BatchNews(
+            batch_id=state.batch_id,
+            status=state.status,
+            progress=finished / len(state.slides),
+            total_slides=len(state.slides),
+            completed_slides=finished,
+            successful=state.count("done"),
+            failed=state.count("error"),
+            estimated_remaining_time=None if left_s is None else round(left_s, 3),
+            total_time=state.total_time_s,
+            cost_usd=cost_usd(state),
+            possibly_billed=possibly_billed(state),
+            cancelled=state.is_cancelled,
+        )
+
+
+class FeedItem(Struct, frozen=True, eq=False):
+    """One event for readers; the same only as itself, so that what is made of it can be kept."""
 
     number: int
     """From 1 within the batch, without a gap."""
     name: FeedName
-    news: BatchNews | SlideNews
-    texts: dict[Language, bytes] = field(default_factory=dict)
-    """`to_json` so far: a thousand readers share one text."""
+    news: BatchMoment | SlideNews
 
     def to_json(self, language: Language) -> bytes:
         """The event's data, one line of JSON; messages in that language."""
-        if language not in self.texts:
-            self.texts[language] = _encode(self.news, language)
-        return self.texts[language]
+        if isinstance(self.news, BatchMoment):
+            return msgspec.json.encode(self.news.to_news())
+        return msgspec.json.encode(self.news.to_builtins(language))
 
 
 def to_feed(state: BatchState, event: Event, *, after: int) -> list[FeedItem]:
@@ -106,16 +137,16 @@ def to_feed(state: BatchState, event: Event, *, after: int) -> list[FeedItem]:
 
     The first is numbered `after` + 1.
     """
-    told: list[tuple[FeedName, BatchNews | SlideNews]]
+    told: list[tuple[FeedName, BatchMoment | SlideNews]]
     match event:
         case BatchSubmitted() | BatchResumed():
             told = []
         case BatchStarted():
-            told = [("batch.started", _batch_news(state, event))]
+            told = [("batch.started", BatchMoment(state, event.at_s))]
         case BatchFinished():
-            told = [("batch.finished", _batch_news(state, event))]
+            told = [("batch.finished", BatchMoment(state, event.at_s))]
         case BatchCancelled() | SlidesReopened() | SlideCharged():
-            told = [("batch.progress", _batch_news(state, event))]
+            told = [("batch.progress", BatchMoment(state, event.at_s))]
         case SlideStarted():
             told = [("slide.started", _slide_news(state, event.place))]
         case SlideRetrying():
@@ -128,36 +159,9 @@ def to_feed(state: BatchState, event: Event, *, after: int) -> list[FeedItem]:
         case _:
             assert_never(event)
     if isinstance(event, SlideDone | SlideFailed | SlideRestored):
-        told.append(("batch.progress", _batch_news(state, event)))
+        told.append(("batch.progress", BatchMoment(state, event.at_s)))
     return [FeedItem(number, name, news) for number, (name, news) in enumerate(told, after + 1)]
 
 
 def _slide_news(state: BatchState, place: int, setback: Setback | None = None) -> SlideNews:
     return SlideNews(state.batch_id, state.order.slides[place], state.slides[place], setback)
-
-
-def _batch_news(state: BatchState, event: Event) -> BatchNews:
-    finished = state.count("done", "error")
-    left_s = estimate_remaining_s(state, now_s=event.at_s)
-    return BatchNews(
-        batch_id=state.batch_id,
-        status=state.status,
-        progress=finished / len(state.slides),
-        total_slides=len(state.slides),
-        completed_slides=finished,
-        successful=state.count("done"),
-        failed=state.count("error"),
-        estimated_remaining_time=None if left_s is None else round(left_s, 3),
-        total_time=state.total_time_s,
-        cost_usd=cost_usd(state),
-        possibly_billed=possibly_billed(state),
-        cancelled=state.is_cancelled,
-    )
-
-
-def _encode(news: BatchNews | SlideNews, language: Language) -> bytes:
-    if isinstance(news, BatchNews):
-        return msgspec.json.encode(news)
-    result: SlideResult = to_result(news.order, news.slide, language)
-    more = {} if news.setback is None else msgspec.to_builtins(news.setback)
-    return msgspec.json.encode({"batch_id": news.batch_id, **msgspec.to_builtins(result), **more})

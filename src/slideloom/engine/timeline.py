@@ -1,7 +1,7 @@
 """One batch while it is of interest: its state, and its events from any number on, for readers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Self
 
 from slideloom.clock import monotonic_s
@@ -26,8 +26,7 @@ class Timeline:
         self._spent_s = state.logged_s
         self._since_s = monotonic_s()
         self._over = asyncio.Event()
-        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done, and replaced, at each announcement."""
+        self._listeners: set[Callable[[], None]] = set()
 
     @classmethod
     def replay(cls, batch_id: str, log: Sequence[Event]) -> Self:
@@ -72,35 +71,38 @@ class Timeline:
             return False
         return True
 
+    def listen(self, tell: Callable[[], None]) -> None:
+        """From now on `tell` is called after each announcement and at the end, by the loop."""
+        self._listeners.add(tell)
+
+    def hush(self, tell: Callable[[], None]) -> None:
+        """Call `tell` no more."""
+        self._listeners.discard(tell)
+
     async def watch(
-        self,
-        *,
-        after: int,
-        until: asyncio.Future[Any] | None = None,
-        at_least_every_s: float | None = None,
+        self, *, after: int, until: asyncio.Future[Any] | None = None
     ) -> AsyncIterator[Sequence[FeedItem]]:
         """The events behind number `after`, in order: those that are there, then each as it comes.
 
-        Ends when the timeline is closed, or `until` is done. Nothing new within
-        `at_least_every_s` seconds is told as no events.
+        Ends when the timeline is closed, or `until` is done.
         """
-        ends = () if until is None else (until,)
-        while not any(end.done() for end in ends):
-            items = self.feed[after:]
-            if not items and self.is_closed:
-                return
-            if items:
-                after += len(items)
-                yield items
-                continue
-            # Not a task for each reader and event: the one future wakes them all.
-            done, _ = await asyncio.wait(
-                {self._news, *ends},
-                timeout=at_least_every_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if not done:
-                yield ()
+        news = asyncio.Event()
+        if until is not None:
+            until.add_done_callback(lambda _: news.set())
+        self.listen(news.set)
+        try:
+            while until is None or not until.done():
+                items = self.feed[after:]
+                if items:
+                    after += len(items)
+                    yield items
+                    continue
+                if self.is_closed:
+                    return
+                news.clear()
+                await news.wait()
+        finally:
+            self.hush(news.set)
 
     def _take_in(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -114,5 +116,6 @@ class Timeline:
             self._over.set()
 
     def _wake(self) -> None:
-        self._news.set_result(None)
-        self._news = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        for tell in self._listeners:
+            loop.call_soon(tell)  # what goes wrong for one of them concerns nobody else

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Awaitable, Coroutine, Sequence
+from functools import lru_cache
+from typing import Any, Literal, cast
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from slideloom.assembly import Services
@@ -19,6 +20,7 @@ from slideloom.errors import InvalidRequest, SlideloomError
 from slideloom.web.batches import BATCH_ID
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.problems import reader_language
+from slideloom.web.streams import LongResponse, run_to_first_wait
 
 _KEEP_ALIVE_S = 15.0
 """Source: contract section 7."""
@@ -36,7 +38,11 @@ async def events(request: Request) -> Response:
         request.headers.get("last-event-id") or request.query_params.get("after"), "Last-Event-ID"
     )
     timeline = await services(request).engine.get(request.path_params["batch_id"])
-    return _EventStream(timeline, after=after, language=_read_language(request))
+    return LongResponse(
+        _Reader(timeline, after=after, language=_read_language(request)).read,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        media_type="text/event-stream",
+    )
 
 
 async def websocket(socket: WebSocket) -> None:
@@ -65,42 +71,63 @@ async def websocket(socket: WebSocket) -> None:
         gone.cancel()
 
 
-class _EventStream(Response):
-    """Server-sent events; ends when the reader goes away, or the service."""
+class _Reader:
+    """One reader of a stream, who costs no task: each event is sent when it is announced.
 
-    media_type = "text/event-stream"
+    What a slow connection does not take at once waits for it in a task of its own.
+    """
+
+    __slots__ = ("_after", "_language", "_rest", "_send", "_timeline", "_timer")
 
     def __init__(self, timeline: Timeline, *, after: int, language: Language) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
         self._timeline = timeline
         self._after = after
         self._language: Language = language
+        self._rest: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        await _send_piece(send, _RECONNECT)
-        gone = asyncio.ensure_future(_wait_disconnected(receive))
+    async def read(self, receive: Receive, send: Send) -> None:
+        """Send server-sent events until the reader goes away, or the service."""
+        self._send = send
+        self._push(_RECONNECT)
+        self._keep_alive()
+        self._timeline.listen(self._tell)
         try:
-            stream = self._timeline.watch(
-                after=self._after, until=gone, at_least_every_s=_KEEP_ALIVE_S
-            )
-            async for items in stream:
-                await _send_piece(send, _to_frames(items, self._language) or _COMMENT)
+            self._tell()
+            while (await receive())["type"] != "http.disconnect":
+                pass
         finally:
-            gone.cancel()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._timeline.hush(self._tell)
+            self._timer.cancel()
+            if self._rest is not None:
+                self._rest.cancel()
 
+    def _tell(self) -> None:
+        while self._rest is None:
+            items = self._timeline.feed[self._after :]
+            self._after += len(items)
+            if items:
+                self._push(_to_frames(items, self._language))
+                continue
+            if self._timeline.is_closed:
+                self._timeline.hush(self._tell)
+                self._push(b"", is_last=True)
+            return
 
-async def _send_piece(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+    def _keep_alive(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_KEEP_ALIVE_S, self._keep_alive)
+        if self._rest is None:
+            self._push(_COMMENT)
 
+    def _push(self, piece: bytes, *, is_last: bool = False) -> None:
+        body = {"type": "http.response.body", "body": piece, "more_body": not is_last}
+        rest = run_to_first_wait(cast("Coroutine[Any, Any, None]", self._send(body)))
+        if rest is not None:
+            self._rest = asyncio.create_task(self._finish(rest), name="send to a slow reader")
 
-async def _wait_disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    async def _finish(self, rest: Awaitable[None]) -> None:
+        await rest
+        self._rest = None
+        self._tell()
 
 
 async def _wait_gone(socket: WebSocket) -> None:
@@ -110,13 +137,17 @@ async def _wait_gone(socket: WebSocket) -> None:
 
 
 def _to_frames(items: Sequence[FeedItem], language: Language) -> bytes:
-    return b"".join(
-        b"id: %d\nevent: %s\ndata: %s\n\n"
-        % (item.number, item.name.encode(), item.to_json(language))
-        for item in items
-    )
+    return b"".join([_to_frame(item, language) for item in items])
 
 
+@lru_cache(maxsize=256)
+def _to_frame(item: FeedItem, language: Language) -> bytes:
+    """The event on the stream; all who are at it are sent the same bytes."""
+    name, data = item.name.encode(), item.to_json(language)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (item.number, name, data)
+
+
+@lru_cache(maxsize=256)
 def _to_message(item: FeedItem, language: Language) -> str:
     data = item.to_json(language).decode()
     return f'{{"id":{item.number},"event":"{item.name}","data":{data}}}'
