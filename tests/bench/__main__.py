@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.bench import durability
+from tests.bench import durability, readers
 from tests.bench.lift_floor import Load, compare, measure_apart
 from tests.bench.service import Batches, started_service
 from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
@@ -130,6 +130,7 @@ async def main() -> None:
     await compare(_ROUNDS)
     await service_table()
     await durability.main(_ROUNDS)
+    await readers.main(_ROUNDS)
 
 
 if __name__ == "__main__":
