@@ -1,7 +1,8 @@
 """Builds the service's parts from the settings, and closes them: the only chooser of parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from slideloom.settings import Settings
 from slideloom.stores.base import ImageStore, ResultCache
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
+from slideloom.tracing import Tracer
 
 _HOUR_S = 3600.0
 _MB = 1024 * 1024
+_OTEL_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -40,6 +43,7 @@ class Services(Struct, frozen=True, kw_only=True):
     images: ImageStore
     exporter: Exporter
     metrics: Metrics
+    tracer: Tracer
     log_writer: LogWriter
     log: Log
 
@@ -58,6 +62,8 @@ async def open_services(
         log_writer = _open_log_writer(settings)
         stack.callback(log_writer.close)
         log = open_log(log_writer)
+        tracer, doubts = open_tracer(os.environ)
+        stack.push_async_callback(tracer.close)
         store = await SqliteBatchStore.open(
             Path(settings.data_dir) / "slideloom.sqlite3",
             cache_max_bytes=settings.cache_max_mb * _MB,
@@ -87,6 +93,7 @@ async def open_services(
             limits=_to_limits(settings),
             log=log,
             metrics=metrics,
+            tracer=tracer,
         )
         metrics.count_active(engine.active_count)
         stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop(), name="loop lag"))
@@ -95,12 +102,13 @@ async def open_services(
         stack.push_async_callback(engine.stop, grace_s=0.0)
         yield Services(
             settings=settings,
-            warnings=warnings,
+            warnings=(*warnings, *doubts),
             engine=engine,
             provider=lanes.first,
             images=images,
             exporter=exporter,
             metrics=metrics,
+            tracer=tracer,
             log_writer=log_writer,
             log=log,
         )
@@ -161,6 +169,20 @@ def _to_limits(settings: Settings) -> EngineLimits:
         keep_finished_s=settings.batch_cleanup_hours * _HOUR_S,
         resume_in_flight=settings.resume_in_flight,
     )
+
+
+def open_tracer(environ: Mapping[str, str]) -> tuple[Tracer, tuple[str, ...]]:
+    """Who is told of spans, as OpenTelemetry's own variables say; what is to be warned of."""
+    is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    name = next((name for name in _OTEL_ENDPOINTS if environ.get(name)), None)
+    if name is None or is_off:
+        return Tracer(), ()
+    try:
+        from slideloom.otel import open_exporting  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        return Tracer(), (f"{name} is set, but {error.name} is missing: no spans are exported"
+            " until slideloom[otel] is installed.",)
+    return open_exporting(), ()
 
 
 def open_providers(settings: Settings) -> Sequence[Provider]:

@@ -25,6 +25,8 @@ import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from slideloom.tracing import find_trace
+
 SESSION_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Session ids are UUIDs of ours; nothing else is ever put into a path."""
 OPERATOR_EVENTS = ("batch_generate_complete", "slide_completed")
@@ -160,9 +162,12 @@ def open_log(writer: LogWriter) -> Log:
     """The logger that everything here is given; it writes through `writer`."""
 
     def sink(_: object, __: str, fields: MutableMapping[str, Any]) -> str:
+        trace = find_trace()
+        named = {} if trace is None else {"trace_id": trace.trace_id}
+        fields.update(named)
         document = fields.pop("document", None)
         if document is not None:
-            writer.document(fields["session_id"], fields.pop("action"), document)
+            writer.document(fields["session_id"], fields.pop("action"), {**document, **named})
         writer.line(fields)
         raise structlog.DropEvent
 

@@ -28,6 +28,7 @@ from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
 from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
 from slideloom.stores.pictures import fit_picture, shrink_reference
+from slideloom.tracing import Tracer
 from tests.support.pictures import picture
 
 _numbers = itertools.count()
@@ -337,6 +338,7 @@ class Workshop:
             limits=EngineLimits(**limits | changes),
             log=log,
             metrics=self.metrics,
+            tracer=Tracer(),
         )
 
     async def __aenter__(self) -> Self:

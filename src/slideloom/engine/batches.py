@@ -25,6 +25,7 @@ from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore, Page
+from slideloom.tracing import Tracer
 
 _CLEANUP_EVERY_S = 600.0
 _ERRANDS_S = 5.0
@@ -49,13 +50,20 @@ class BatchEngine:
         limits: EngineLimits,
         log: Log,
         metrics: Metrics,
+        tracer: Tracer,
     ) -> None:
         self._store = store
         self._maker = maker
         self._limits = limits
         self._log = log
         self._runs = Runs(
-            store=store, queue=queue, maker=maker, limits=limits, log=log, metrics=metrics
+            store=store,
+            queue=queue,
+            maker=maker,
+            limits=limits,
+            log=log,
+            metrics=metrics,
+            tracer=tracer,
         )
         self._changes = Changes(self._runs, log=log)
         self._errands: set[asyncio.Task[Any]] = set()

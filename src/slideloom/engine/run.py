@@ -33,6 +33,7 @@ from slideloom.errors import Fenced, Stopping
 from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.providers.base import DrawOrder, Reference
+from slideloom.tracing import find_trace, step
 
 
 class BatchRun:
@@ -50,6 +51,8 @@ class BatchRun:
         self.slots = slots
         self.party = party
         self.deadline = Deadline()
+        self.trace = find_trace()
+        """Of whoever has it made, for its calls go on after the answer."""
         self.has_begun = False
         self.is_over = asyncio.Event()
         """Set once the batch is not made here any more."""
@@ -174,13 +177,18 @@ async def _make_slide(shared: _Round, place: int) -> None:
     is_led = place != lead and (lead is not None or order.reference_file is not None)
     job = _to_job(shared, place, reference=shared.reference if is_led else None)
     try:
-        if is_led and shared.reference is None:
-            # Nothing is paid for a picture that could not match.
-            code = None if lead is None else run.state.slides[lead].error_code
-            end: SlideDone | SlideFailed = job.to_failed(code or "invalid_image", NO_REFERENCE)
-        else:
-            end = await shared.maker.make(job, log=shared.log)
-        await _end_slide(shared, job, end)
+        with step("slide", batch_id=run.batch_id, slide_id=order.slides[place].id) as span:
+            if is_led and shared.reference is None:
+                # Nothing is paid for a picture that could not match.
+                code = None if lead is None else run.state.slides[lead].error_code
+                end: SlideDone | SlideFailed = job.to_failed(code or "invalid_image", NO_REFERENCE)
+            else:
+                end = await shared.maker.make(job, log=shared.log)
+            if isinstance(end, SlideFailed):
+                span.note(error_code=end.error_code)
+            else:
+                span.note(cached=end.cached)
+            await _end_slide(shared, job, end)
     except (Stopping, Fenced):
         # Its log says how far it is. Brothers whose calls are out end by themselves: they cost.
         run.deadline.leave()

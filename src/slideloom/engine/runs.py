@@ -36,6 +36,7 @@ from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore
+from slideloom.tracing import Fact, Tracer, within
 
 _LAST_WRITES_S = 5.0
 """For recording what a stop cut off."""
@@ -72,6 +73,7 @@ class Runs:
         limits: EngineLimits,
         log: Log,
         metrics: Metrics,
+        tracer: Tracer,
     ) -> None:
         self.stopping = asyncio.Event()
         self.roster = Roster()
@@ -81,6 +83,7 @@ class Runs:
         self._limits = limits
         self._log = log
         self._metrics = metrics
+        self._tracer = tracer
         self._single_slots = asyncio.Semaphore(limits.single_workers)
         self._hurried: set[asyncio.Task[None]] = set()
         self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
@@ -154,7 +157,14 @@ class Runs:
                 await self.begin(run)
 
     async def _resume(self, batch_id: str) -> BatchRun | None:
-        """Bring an unfinished batch's log in order; its run, if it is to go on."""
+        """Bring an unfinished batch's log in order; its run, if it is to go on.
+
+        Its trace is a new one: the one it was ordered in ended with the process.
+        """
+        with within(self._tracer.begin("resume", None, batch_id=batch_id)):
+            return await self._take_up(batch_id)
+
+    async def _take_up(self, batch_id: str) -> BatchRun | None:
         self._unresumed.add(batch_id)
         try:
             epoch = await self._store.lease(batch_id)
@@ -205,7 +215,12 @@ class Runs:
         if run is None or run.has_begun:
             return
         run.has_begun = True
-        timeout_s = self.batch_timeout_s(run.state.order)
+        with within(self._tracer.begin("batch", run.trace, **_describe(run))) as span:
+            await self._run(run)
+            span.note(outcome=run.state.status)
+
+    async def _run(self, run: BatchRun) -> None:
+        batch_id, timeout_s = run.batch_id, self.batch_timeout_s(run.state.order)
         try:
             await run_batch(
                 run, self._maker, timeout_s=timeout_s, log=self._log, metrics=self._metrics
@@ -287,6 +302,16 @@ class Runs:
         await self._queue.drain(timeout_s=timeout_s)
         if self._hurried:
             await asyncio.wait(self._hurried, timeout=max(0.0, until_s - monotonic_s()))
+
+
+def _describe(run: BatchRun) -> dict[str, Fact]:
+    order = run.state.order
+    return {
+        "batch_id": run.batch_id,
+        "session_id": order.session_id,
+        "slide_count": len(order.slides),
+        "max_workers": order.max_workers,
+    }
 
 
 async def _cancel_all(tasks: Collection[asyncio.Task[None]]) -> None:

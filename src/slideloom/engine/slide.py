@@ -34,6 +34,7 @@ from slideloom.errors import (
 from slideloom.logs import Log
 from slideloom.providers.base import Drawn
 from slideloom.stores.base import CachedResult, Draft, ImageStore
+from slideloom.tracing import step
 
 _TURNED_AWAY = 2
 """So many troubles of the first model, and the slide asks the fallback."""
@@ -185,7 +186,15 @@ class SlideMaker:
             )
             hold.is_billed = bills
             try:
-                drawn = await self._call(job, seat, draft)
+                facts = {"attempt": job.attempts[-1].attempt, "model": seat.model}
+                with step("attempt", provider=seat.provider.name, **facts) as span:
+                    drawn = await self._call(job, seat, draft)
+                    span.note(
+                        served_model=drawn.model,
+                        http_status=drawn.http_status,
+                        provider_request_id=drawn.request_id,
+                        cost_usd=drawn.cost_usd,
+                    )
             except ProviderError as error:
                 hold.cost_usd, hold.is_billed = error.cost_usd, bills and error.billed == "maybe"
                 raise

@@ -10,6 +10,7 @@ import aiohttp
 from slideloom.errors import AnswerLost, ProviderError, RequestNotSent
 from slideloom.providers.bases import read_place
 from slideloom.providers.trouble import describe_trouble
+from slideloom.tracing import trace_headers
 
 CONNECT_TIMEOUT_S = 15.0
 """For finding and reaching a host, TLS included; the caller bounds everything after."""
@@ -93,7 +94,7 @@ class ProviderLine:
             response = await self._session.request(
                 "GET" if body is None else "POST",
                 url,
-                headers=headers,
+                headers={**headers, **trace_headers()},
                 allow_redirects=False,
                 **posted,
             )

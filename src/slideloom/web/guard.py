@@ -8,7 +8,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slideloom.logs import Log
+from slideloom.assembly import Services
+from slideloom.tracing import Span, Tracer, read_trace, within
 from slideloom.web.problems import answer_error
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -21,7 +22,8 @@ _HEADERS = {
 _CLIENT_GONE = 499
 """As web servers log it."""
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/assets/")
-"""Not logged when they succeed: probes and files would bury what matters."""
+"""Not logged when they succeed, nor traced: probes and files would bury what matters."""
+_FIRST_BAD_STATUS, _FIRST_FAULT_STATUS = 400, 500
 
 
 class Guard:
@@ -37,6 +39,21 @@ class Guard:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        tracer = Tracer() if scope["path"].startswith(_QUIET) else _services(scope).tracer
+        span = tracer.begin(
+            "request",
+            read_trace(scope["headers"]),
+            request_id=request_id,
+            method=scope["method"],
+            scheme=scope["scheme"],
+            path=scope["path"],
+        )
+        with within(span):
+            await self._answer(scope, receive, send, request_id=request_id, span=span)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, *, request_id: str, span: Span
+    ) -> None:
         started_s = time.perf_counter()
         status, is_answered = 500, False
 
@@ -55,14 +72,15 @@ class Guard:
         except ClientDisconnect:
             status = _CLIENT_GONE
         except Exception as error:
-            _log(scope).error("request_crashed", request_id=request_id, exc_info=error)
+            _services(scope).log.error("request_crashed", request_id=request_id, exc_info=error)
             if is_answered:
                 raise  # the server closes the connection: the answer is visibly cut
             answer = await answer_error(Request(scope), error)
             await answer(scope, receive, send_dressed)
         finally:
-            if status >= 400 or not scope["path"].startswith(_QUIET):  # noqa: PLR2004
-                _log(scope).info(
+            _note_end(span, scope, status)
+            if status >= _FIRST_BAD_STATUS or not scope["path"].startswith(_QUIET):
+                _services(scope).log.info(
                     "request",
                     request_id=request_id,
                     method=scope["method"],
@@ -72,9 +90,15 @@ class Guard:
                 )
 
 
-def _log(scope: Scope) -> Log:
-    log: Log = scope["app"].state.services.log
-    return log
+def _note_end(span: Span, scope: Scope, status: int) -> None:
+    span.note(route=getattr(scope.get("route"), "path", None), status=status)
+    if status >= _FIRST_FAULT_STATUS:
+        span.note(error_code=str(status))
+
+
+def _services(scope: Scope) -> Services:
+    parts: Services = scope["app"].state.services
+    return parts
 
 
 def _request_id(scope: Scope) -> str:
