@@ -179,9 +179,9 @@ def open_tracer(environ: Mapping[str, str]) -> tuple[Tracer, tuple[str, ...]]:
         return Tracer(), ()
     try:
         from slideloom.otel import open_exporting  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        return Tracer(), (f"{name} is set, but {error.name} is missing: no spans are exported"
-            " until slideloom[otel] is installed.",)
+    except ModuleNotFoundError as error:
+        doubt = f"{name} is set, but {error.name} is missing: no spans; install slideloom[otel]."
+        return Tracer(), (doubt,)
     return open_exporting(), ()
 
 

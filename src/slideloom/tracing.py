@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Kind = Literal["request", "resume", "batch", "slide", "attempt"]
 Fact = str | int | float | bool | None
@@ -69,19 +70,13 @@ class Tracer:
     def begin(self, kind: Kind, parent: Trace | None, **facts: Fact) -> Span:
         """A step below `parent`, or the first of a new trace."""
         del kind, facts
-        return Span(self, to_child(parent, span_id=secrets.token_hex(8)))
+        span_id = secrets.token_hex(8)
+        if parent is None:
+            return Span(self, Trace(trace_id=secrets.token_hex(16), span_id=span_id))
+        return Span(self, replace(parent, span_id=span_id))
 
     async def close(self) -> None:
         """Tell what is left to be told."""
-
-
-def to_child(parent: Trace | None, *, span_id: str) -> Trace:
-    """A place below `parent`, or in a new trace."""
-    if parent is None:
-        return Trace(trace_id=secrets.token_hex(16), span_id=span_id)
-    return Trace(
-        trace_id=parent.trace_id, span_id=span_id, flags=parent.flags, state=parent.state
-    )
 
 
 _current: ContextVar[Span | None] = ContextVar("span", default=None)

@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 class BatchEngine:
     """Runs batches over a queue and keeps what it knows of them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, all named
         self,
         *,
         store: BatchStore,

@@ -64,7 +64,7 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
 class Runs:
     """Every batch that is made here, and how it comes to that."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, all named
         self,
         *,
         store: BatchStore,

@@ -34,7 +34,7 @@ from slideloom.errors import (
 from slideloom.logs import Log
 from slideloom.providers.base import Drawn
 from slideloom.stores.base import CachedResult, Draft, ImageStore
-from slideloom.tracing import step
+from slideloom.tracing import Fact, step
 
 _TURNED_AWAY = 2
 """So many troubles of the first model, and the slide asks the fallback."""
@@ -186,7 +186,8 @@ class SlideMaker:
             )
             hold.is_billed = bills
             try:
-                facts = {"attempt": job.attempts[-1].attempt, "model": seat.model}
+                number = job.attempts[-1].attempt
+                facts: dict[str, Fact] = {"attempt": number, "model": seat.model}
                 with step("attempt", provider=seat.provider.name, **facts) as span:
                     drawn = await self._call(job, seat, draft)
                     span.note(
