@@ -197,6 +197,7 @@ async def test_account_trouble_has_its_own_exit_code(
     assert (await run("generate", deck_file)).code == 4
 
 
+@pytest.mark.slow
 async def test_time_that_is_up_is_exit_code_5_and_the_batch_goes_on(
     run: Run, deck_file: Path, service: Running, provider: ScriptedProvider
 ) -> None:

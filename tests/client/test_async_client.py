@@ -99,6 +99,7 @@ async def test_events_after_a_retry_end_at_its_end_not_at_an_earlier_one(
         assert replayed == first + second
 
 
+@pytest.mark.slow
 async def test_broken_connections_leave_no_gap_and_no_repeat(service: Running) -> None:
     dice = random.Random(5)
     async with fault_proxy(service.url) as proxy, AsyncClient(proxy.url) as client:
@@ -118,6 +119,7 @@ async def test_broken_connections_leave_no_gap_and_no_repeat(service: Running) -
     assert cuts > 5
 
 
+@pytest.mark.slow
 async def test_service_that_restarts_is_come_back_to(
     tmp_path: Path, provider: ScriptedProvider
 ) -> None:
@@ -139,6 +141,7 @@ async def test_service_that_restarts_is_come_back_to(
 
 
 @pytest.mark.parametrize("lost_answers", [1, 3])
+@pytest.mark.slow
 async def test_order_whose_answer_is_lost_is_carried_out_once(
     service: Running, provider: ScriptedProvider, lost_answers: int
 ) -> None:
@@ -215,6 +218,7 @@ async def test_cancelled_batch_ends_its_events(
         assert {slide.error_code for slide in status.results} == {"cancelled"}
 
 
+@pytest.mark.slow
 async def test_export_is_whole_or_not_there(service: Running, tmp_path: Path) -> None:
     async with fault_proxy(service.url) as proxy, AsyncClient(proxy.url, patience_s=2) as client:
         batch = await client.submit(deck(3))
@@ -305,6 +309,7 @@ async def test_stopping_service_is_asked_again_later_and_busy_in_the_end(
     assert refusal.value.problem.retry_after_s == 5
 
 
+@pytest.mark.slow
 async def test_transient_setbacks_are_told(service: Running, provider: ScriptedProvider) -> None:
     provider._script = iter([UpstreamDown("busy")])
     async with AsyncClient(service.url) as client:

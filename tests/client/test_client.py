@@ -48,6 +48,7 @@ async def test_deck_is_made_in_plain_calls(service: Running, tmp_path: Path) -> 
     await asyncio.to_thread(work)
 
 
+@pytest.mark.slow
 async def test_wait_and_events_end_in_time_and_the_batch_goes_on(
     service: Running, provider: ScriptedProvider
 ) -> None:
@@ -80,6 +81,7 @@ async def test_client_nobody_closes_leaves_no_thread(service: Running) -> None:
     await asyncio.to_thread(work)
 
 
+@pytest.mark.slow
 def test_import_starts_nothing_heavy() -> None:
     heavy = ("typst", "lxml", "PIL", "pptx", "starlette", "uvicorn", "structlog", "slideloom.app")
     script = f"import sys, slideloom.client; print([m for m in {heavy} if m in sys.modules])"

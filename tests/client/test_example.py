@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import slideloom.client
 from slideloom.client import AsyncBatch, AsyncClient, Batch, Client, ClientError
 from tests.support.service import Running
@@ -19,6 +21,7 @@ def public(kind: type) -> set[str]:
     return {name for name, one in vars(kind).items() if callable(one) and name[0] != "_"}
 
 
+@pytest.mark.slow
 async def test_example_runs_as_written(service: Running) -> None:
     script = EXAMPLE.replace("http://localhost:8000", service.url)
     assert script != EXAMPLE

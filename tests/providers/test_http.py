@@ -158,6 +158,7 @@ def tls(
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+@pytest.mark.slow
 async def test_encrypted_answers_come_through_in_every_framing(
     framing: Literal["length", "chunked", "close"], tls: ssl.SSLContext
 ) -> None:

@@ -86,6 +86,7 @@ def test_the_check_itself_finds_text_over_text_and_off_the_page() -> None:
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.slow
 def test_a_handful_of_pages_is_set_without_fault(ratio: tuple[int, int]) -> None:
     slides = [*load_deck("batch-report-zh", ratio)[::3], *load_deck("slidev-starter", ratio)[1:4]]
     assert [fault for slide in slides for fault in _faults(slide)] == []
@@ -104,6 +105,7 @@ def test_every_page_of_the_decks_is_set_without_fault(name: str, ratio: tuple[in
 
 
 @pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.slow
 def test_hostile_texts_give_a_sane_page(case: str) -> None:
     title, content = HOSTILE[case]
     slide = make_slide(title, content)
@@ -136,6 +138,7 @@ def test_the_description_of_the_picture_is_never_printed() -> None:
     assert read_page(slide).text == ""
 
 
+@pytest.mark.slow
 def test_every_letter_the_helping_fonts_are_trusted_with_has_a_glyph() -> None:
     spans = (*SERIF_RANGES, *MONO_RANGES)
     letters = [chr(code) for first, last in spans for code in range(first, last + 1)]

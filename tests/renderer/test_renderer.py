@@ -40,6 +40,7 @@ async def test_the_same_slide_gives_the_same_bytes(renderer: Renderer) -> None:
     assert await renderer.render(slide) == await renderer.render(slide)
 
 
+@pytest.mark.slow
 async def test_kinds_and_styles_look_different(renderer: Renderer) -> None:
     slides = [
         make_slide("标题", "一句话", kind=kind, style_prompt=style)

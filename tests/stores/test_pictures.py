@@ -83,6 +83,7 @@ def test_picture_within_the_tolerance_comes_back_byte_for_byte() -> None:
     assert fit_picture(data, WIDE, "crop") == data
 
 
+@pytest.mark.slow
 def test_picture_that_padding_would_make_too_large_stays_as_it_is() -> None:
     data = encode(Image.new("L", (6000, 6000)))
     assert fit_picture(data, WIDE, "pad") == data
@@ -167,6 +168,7 @@ def test_size_that_only_the_decoder_sees_is_refused_before_decoding(
 
 
 @pytest.mark.parametrize(("kind", "_"), KINDS)
+@pytest.mark.slow
 def test_reference_is_a_small_jpeg(kind: str, _: str) -> None:
     media_type, data = shrink_reference(encode(striped((3000, 2000)), kind))
     assert media_type == "image/jpeg"

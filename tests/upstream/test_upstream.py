@@ -251,6 +251,7 @@ async def test_reset_begins_an_empty_bill(caller: Caller) -> None:
     assert up.bill.bill_usd == 1.0
 
 
+@pytest.mark.slow
 async def test_emulator_runs_as_its_own_process(session: aiohttp.ClientSession) -> None:
     async with spawn_upstream(Plan(faults=("F25_502",))) as upstream:
         statuses = []

@@ -57,6 +57,7 @@ async def test_same_deck_again_says_that_it_was_cached(service: Running) -> None
     assert [r["image_url"] for r in again["results"]] == [r["image_url"] for r in first["results"]]
 
 
+@pytest.mark.slow
 async def test_deck_of_fifty_from_the_cache_is_less_than_a_tenth_of_a_second_of_work(
     provider: ScriptedProvider, service: Running
 ) -> None:

@@ -38,6 +38,7 @@ async def test_slides_calls_and_costs_are_counted(
     assert seen[("batches_active",)] == 0
 
 
+@pytest.mark.slow
 async def test_active_batches_and_the_loops_lag_are_told(
     provider: ScriptedProvider, service: Running
 ) -> None:

@@ -71,6 +71,7 @@ async def test_call_that_does_not_wait_is_answered_at_once_with_the_same_place(
     assert (status, ended["status"], ended["cancelled"]) == (202, "failed", True)
 
 
+@pytest.mark.slow
 async def test_hundred_at_once_are_one_batch_and_paid_once(
     provider: ScriptedProvider, service: Running
 ) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
@@ -14,6 +15,7 @@ from tests.support.parts import ScriptedProvider
 from tests.support.service import Running, running_service
 
 
+@pytest.mark.slow
 async def test_document_is_valid_and_lists_every_route(service: Running) -> None:
     _, document, _ = await service.get("/api/openapi.json")
     assert document["openapi"] == "3.1.0"
