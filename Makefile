@@ -36,7 +36,7 @@ test: $(VENV)/.dev  ## every test
 	@$(BIN)/python -m pytest
 
 quick: $(VENV)/.dev  ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow and not long"
+	@$(BIN)/python -m pytest -n auto -m "not slow and not long"
 
 test-crash: $(VENV)/.dev  ## kill -9 at random points and at every write, and 10,000 histories
 	@sh tests/support/tools.sh
