@@ -1,26 +1,36 @@
 """A deck as a PDF: one picture a page, put in as it is, without loss."""
 
-from collections.abc import Sequence
+from typing import IO
 
 import img2pdf
+from msgspec import Struct
 
 from slideloom.domain.album import Album, to_paper_size
-from slideloom.stores.pictures import to_plain_picture
+from slideloom.exports.shelf import Shelf
 
 
-def build_pdf(album: Album, pictures: Sequence[bytes]) -> bytes:
-    """The file, made of the album's pictures; blocking.
+def write_pdf(album: Album, shelf: Shelf, file: IO[bytes]) -> None:
+    """Write the file, made of the album's pictures on the shelf; blocking.
 
-    Raises:
-        NotAPicture: one cannot be decoded.
+    The pictures' bytes are in memory until it is written: the library keeps them.
     """
     size = to_paper_size(album.ratio)
     paper = img2pdf.in_to_pt(size.width_in), img2pdf.in_to_pt(size.height_in)
-    layout = img2pdf.get_layout_fun(pagesize=paper, fit=img2pdf.FitMode.into)
-    body: bytes = img2pdf.convert(
-        [to_plain_picture(picture) for picture in pictures],
-        layout_fun=layout,
+    img2pdf.convert(
+        [_Picture(shelf, page.image) for page in album.pages],
+        outputstream=file,
+        layout_fun=img2pdf.get_layout_fun(pagesize=paper, fit=img2pdf.FitMode.into),
         title=album.title or None,
-        rotation=img2pdf.Rotation.ifvalid,
+        rotation=img2pdf.Rotation.none,  # the shelf's are upright; turning would turn the page
+        first_frame_only=True,  # more would be more pages
     )
-    return body
+
+
+class _Picture(Struct, frozen=True):
+    """Read when its turn comes."""
+
+    shelf: Shelf
+    name: str
+
+    def read(self) -> bytes:
+        return b"".join(self.shelf.read(self.name))

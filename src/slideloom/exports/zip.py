@@ -1,7 +1,7 @@
 """A deck as a ZIP of its pictures, made while it is sent."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from zipstream import ZIP_STORED, ZipStream
 
@@ -10,7 +10,7 @@ from slideloom.domain.album import Album, AlbumPage
 
 def stream_zip(
     album: Album, sizes: Sequence[int], read_pieces: Callable[[str], Iterator[bytes]]
-) -> tuple[int, Iterator[bytes]]:
+) -> tuple[int, Generator[bytes]]:
     """The file's length in bytes, and its pieces; reading them blocks on the disk.
 
     Args:

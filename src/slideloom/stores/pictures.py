@@ -1,16 +1,19 @@
 """Pictures decoded, changed and encoded again: blocking work, for a worker thread."""
 
+import contextlib
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any, Final
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from slideloom.domain.images import (
     MAX_PIXELS,
     FitMode,
     NotAPicture,
+    PictureFacts,
     PictureType,
     fitted_size,
     inspect_picture,
@@ -23,6 +26,9 @@ _SAVED_AS: Final[dict[PictureType, tuple[str, dict[str, Any]]]] = {
     "jpg": ("JPEG", {"quality": 92, "subsampling": 0}),
     "webp": ("WEBP", {"quality": 92}),
 }
+_FORMATS = ("PNG", "JPEG", "WEBP")
+_COLOURED = frozenset({"P", "RGB", "RGBA", "CMYK"})
+"""Pixels whose colour profile still fits when they are written again."""
 _BORDER_PARTS = 50
 """A border is this part of a side: its colour is not one stray line's."""
 _REFERENCE_PX = 1024
@@ -78,19 +84,33 @@ def shrink_reference(data: bytes) -> tuple[str, bytes]:
     return "image/jpeg", _encode(flat, "JPEG", quality=_REFERENCE_QUALITY)
 
 
-def to_plain_picture(data: bytes) -> bytes:
-    """The picture as every program knows it: PNG or JPEG, not see-through; most stay as they are.
+def to_plain_picture(data: bytes) -> tuple[PictureFacts, bytes]:
+    """The picture as every program shows it: PNG or JPEG, upright, not see-through; what it is.
+
+    Most stay as they are, to the byte.
 
     Raises:
         NotAPicture: no PNG, JPEG or WebP, broken, or more than 40 megapixels.
     """
     facts = inspect_picture(io.BytesIO(data))
+    if _is_plain(data, facts.type):
+        return facts, data
+    image = _decode(data)
+    profile = image.info.get("icc_profile") if image.mode in _COLOURED else None
     if facts.type == "jpg":
-        return data
-    with Image.open(io.BytesIO(data), formats=("PNG", "WEBP")) as opened:
-        if facts.type == "png" and not opened.has_transparency_data:
-            return data
-    return _encode(_on_white(_decode(data)), "PNG")
+        plain = _encode(image, "JPEG", quality=95, subsampling=0, icc_profile=profile)
+    else:  # without loss, but in a fifth of the time that the best compression takes
+        plain = _encode(_on_white(image), "PNG", compress_level=1, icc_profile=profile)
+    return inspect_picture(io.BytesIO(plain)), plain
+
+
+def _is_plain(data: bytes, kind: PictureType) -> bool:
+    """By its head alone."""
+    with _decoding(), Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+        _check_pixels(opened)
+        if kind == "jpg":
+            return bool(opened.getexif().get(ExifTags.Base.Orientation, 1) == 1)
+        return kind == "png" and not opened.has_transparency_data
 
 
 def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
@@ -99,14 +119,21 @@ def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
     Raises:
         NotAPicture: it is broken, or larger than its header says.
     """
-    try:
-        opened = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
+    with _decoding():
+        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
         _check_pixels(opened)
         if wanted_px is not None:
             opened.draft(None, (wanted_px, wanted_px))
         opened.load()
         ImageOps.exif_transpose(opened, in_place=True)
         return _in_eight_bits(opened)
+
+
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
+    """What Pillow raises over broken pictures, as our own error."""
+    try:
+        yield
     except NotAPicture:
         raise
     except _DECODE_FAULTS as error:

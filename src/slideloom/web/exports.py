@@ -3,15 +3,17 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from slideloom.domain.album import Album, AlbumPage, in_page_order, to_album
 from slideloom.domain.request import MAX_SLIDES, read_ratio
 from slideloom.domain.status import ASSETS_PATH
+from slideloom.exports.exporter import FileKind, MadeFile
 from slideloom.web.batches import BATCH_ID
 from slideloom.web.bodies import read_json
 from slideloom.web.endpoint import Endpoint, services
@@ -21,6 +23,10 @@ _TYPES = {
     "pdf": "application/pdf",
     "zip": "application/zip",
 }
+_PICTURE_URL = re.compile(
+    rf"(?:(?:https?:)?//[^/?#]*)?{ASSETS_PATH}(?P<name>[^/?#]+)(?:[?#].*)?", re.DOTALL
+)
+"""On whatever host the page was: only the name counts, nothing is fetched."""
 _NAME_CHARS = 80
 _UNFIT_FOR_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u2028\u2029]+')
 """What some file systems, or headers, do not take."""
@@ -52,24 +58,39 @@ class ExportRequest(Struct, frozen=True, kw_only=True):
     """Of the file; default the project's title."""
 
 
+class Download(StreamingResponse):
+    """A file to keep; what it holds open is let go when the sending ends, however it does."""
+
+    def __init__(self, made: MadeFile, *, kind: FileKind, name: str = "") -> None:
+        """Take the file, and its name if that is not the deck's title."""
+        headers = {**_headers(made.album, kind, name), "Content-Length": str(made.size_bytes)}
+        super().__init__(made.pieces, headers=headers, media_type=_TYPES[kind])
+        self._made = made
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._made.close()
+
+
 async def export_pptx(request: Request) -> Response:
     """The batch as PowerPoint file."""
     album = await _find_album(request)
-    return _answer(await services(request).exporter.make_pptx(album), album, kind="pptx")
+    return Download(await services(request).exporter.make_pptx(album), kind="pptx")
 
 
 async def export_pdf(request: Request) -> Response:
     """The batch as PDF."""
     album = await _find_album(request)
-    return _answer(await services(request).exporter.make_pdf(album), album, kind="pdf")
+    return Download(await services(request).exporter.make_pdf(album), kind="pdf")
 
 
 async def export_zip(request: Request) -> Response:
     """The batch's pictures in a ZIP, made while it is sent."""
     album = await _find_album(request)
-    made = await services(request).exporter.open_zip(album)
-    headers = {**_headers(album, "zip"), "Content-Length": str(made.size_bytes)}
-    return StreamingResponse(made.pieces, headers=headers, media_type=_TYPES["zip"])
+    return Download(await services(request).exporter.open_zip(album), kind="zip")
 
 
 async def export_project(request: Request) -> Response:
@@ -78,7 +99,7 @@ async def export_project(request: Request) -> Response:
     exporter = services(request).exporter
     album = await exporter.find_pages(_to_album(asked.project))
     name = (asked.file_name or "").removesuffix(".pptx")
-    return _answer(await exporter.make_pptx(album), album, kind="pptx", name=name)
+    return Download(await exporter.make_pptx(album), kind="pptx", name=name)
 
 
 async def _find_album(request: Request) -> Album:
@@ -90,13 +111,13 @@ async def _find_album(request: Request) -> Album:
 def _to_album(project: Project) -> Album:
     pages, missing = [], []
     for place, slide in enumerate(project.slides, 1):
-        path = urlsplit(slide.image_url or "").path
-        if not path.startswith(ASSETS_PATH):
+        found = _PICTURE_URL.fullmatch(slide.image_url or "")
+        if found is None:
             missing.append(slide.page_num or place)
             continue
         pages.append(
             AlbumPage(
-                image=path.removeprefix(ASSETS_PATH),
+                image=found["name"],
                 page_num=slide.page_num or place,
                 title=slide.title,
                 notes=slide.content_text or "",
@@ -110,11 +131,7 @@ def _to_album(project: Project) -> Album:
     )
 
 
-def _answer(body: bytes, album: Album, *, kind: str, name: str = "") -> Response:
-    return Response(body, headers=_headers(album, kind, name), media_type=_TYPES[kind])
-
-
-def _headers(album: Album, kind: str, name: str = "") -> Mapping[str, str]:
+def _headers(album: Album, kind: FileKind, name: str = "") -> Mapping[str, str]:
     """The file's name, and the page numbers that are not in it."""
     wanted = " ".join(_UNFIT_FOR_NAMES.sub(" ", name or album.title).split())
     file_name = quote(f"{wanted[:_NAME_CHARS].strip(' .') or 'slides'}.{kind}")
@@ -125,7 +142,7 @@ def _headers(album: Album, kind: str, name: str = "") -> Mapping[str, str]:
     return headers
 
 
-_PROBLEMS = (404, 409, 503)
+_PROBLEMS = (404, 409, 503, 507)
 
 ENDPOINTS = (
     Endpoint(
@@ -170,6 +187,6 @@ ENDPOINTS = (
         body=ExportRequest,
         answers={200: None},
         media_type=_TYPES["pptx"],
-        problems=(400, 409, 413, 415, 422, 503),
+        problems=(400, 409, 413, 415, 422, 503, 507),
     ),
 )
