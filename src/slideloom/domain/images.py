@@ -85,7 +85,7 @@ def _cut_short(kind: str) -> NotAPicture:
 
 def _png_size(source: BinaryIO, head: bytes, size_bytes: int) -> tuple[int, int]:
     source.seek(max(0, size_bytes - 12))
-    if head[12:16] != b"IHDR" or source.read(12)[4:8] != b"IEND":
+    if head[12:16] != b"IHDR" or source.read(8) != b"\0\0\0\0IEND":
         raise _cut_short("PNG")
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 

@@ -27,6 +27,8 @@ _SAVED_AS: Final[dict[PictureType, tuple[str, dict[str, Any]]]] = {
     "webp": ("WEBP", {"quality": 92}),
 }
 _FORMATS = ("PNG", "JPEG", "WEBP")
+_PNG_INTERLACED = 28
+"""Where in a PNG it stands."""
 _COLOURED = frozenset({"P", "RGB", "RGBA", "CMYK"})
 """Pixels whose colour profile still fits when they are written again."""
 _BORDER_PARTS = 50
@@ -105,12 +107,20 @@ def to_plain_picture(data: bytes) -> tuple[PictureFacts, bytes]:
 
 
 def _is_plain(data: bytes, kind: PictureType) -> bool:
-    """By its head alone."""
+    """Whether it can stay as it is; a JPEG's pixels are not looked at, a PNG's are checked."""
     with _decoding(), Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         _check_pixels(opened)
         if kind == "jpg":
             return bool(opened.getexif().get(ExifTags.Base.Orientation, 1) == 1)
-        return kind == "png" and not opened.has_transparency_data
+        if kind == "webp" or opened.has_transparency_data or not _is_pdf_ready(data, opened):
+            return False
+        opened.verify()  # the check sums of all parts
+        return True
+
+
+def _is_pdf_ready(data: bytes, png: Image.Image) -> bool:
+    """Whether a PNG's rows can stand in a PDF: not interlaced, no palette that has a profile."""
+    return not data[_PNG_INTERLACED] and not (png.mode == "P" and "icc_profile" in png.info)
 
 
 def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
