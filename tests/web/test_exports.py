@@ -1,6 +1,7 @@
 """Decks to take home."""
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,10 @@ from pptx import Presentation
 from slideloom.errors import ContentBlocked
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
+from tests.support.pictures import picture
 from tests.support.service import Running
+
+XML_REFUSES = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 async def make(service: Running, count: int = 3, **changes: Any) -> dict[str, Any]:
@@ -129,9 +133,137 @@ async def test_originals_export_takes_a_project(service: Running) -> None:
         "//evil/x",
         "/assets/",
         "[",
+        "http://[/assets/slide_x.png",
+        "http://\u2100/assets/slide_x.png",
+        "/assets/%NAME%",
+        "/assets/../assets/NAME",
+        "/assets/./NAME",
+        "/assets//NAME",
+        "/assets/x/NAME",
+        "/assets/NAME/",
+        "/assets/NAME\0",
+        "/assets/NAME\n",
+        "/assets/NAME;x",
+        "/assets\\NAME",
+        "/static/assets/NAME",
+        "file:///assets/NAME",
+        "ftp://host/assets/NAME",
+        "javascript:/assets/NAME",
+        "NAME",
+        "/assets/.hidden",
+        "/assets/" + "x" * 9999,
     ],
 )
 async def test_originals_export_opens_only_pictures_of_ours(service: Running, url: str) -> None:
-    slides = [{"title": "x", "image_url": url}]
+    batch = await make(service, 1)
+    name = Path(batch["results"][0]["image_url"]).name
+    encoded = "".join(f"%{ord(letter):02x}" for letter in name)
+    (service.folder / "assets" / ".hidden").write_bytes(picture())
+    slides = [{"title": "x", "image_url": url.replace("%NAME%", encoded).replace("NAME", name)}]
     status, body, _ = await service.post("/export/pptx", {"project": {"slides": slides}})
     assert (status, body["code"]) == (409, "no_pictures")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/assets/NAME?w=640",
+        "/assets/NAME#x",
+        "http://localhost:5173/assets/NAME?w=640&x=/y",
+        "https://other.example/assets/NAME",
+        "//other.example/assets/NAME",
+    ],
+)
+async def test_originals_export_knows_our_pictures_on_whatever_host_the_page_was(
+    service: Running, url: str
+) -> None:
+    batch = await make(service, 1)
+    name = Path(batch["results"][0]["image_url"]).name
+    slides = [{"title": "x", "image_url": url.replace("NAME", name)}]
+    answer = await post_project(service, {"slides": slides})
+    assert answer[0] == 200
+    assert len(Presentation(io.BytesIO(answer[1])).slides) == 1
+
+
+async def post_project(service: Running, project: Any, **more: Any) -> tuple[int, bytes, Any]:
+    url = f"{service.url}/api/export/pptx"
+    async with service.client.post(url, json={"project": project, **more}) as answer:
+        return answer.status, await answer.read(), answer.headers
+
+
+TITLES = [
+    "封面：织机 🧵👩‍👩‍👧",
+    "",
+    " ",
+    "a\0b\u0001\u001f\u007f\u0085\ufffe\uffff",
+    "<&>\"']]>\r\n\v\t\u2028",
+    "\u202eright to left",
+    "../../etc/passwd",
+    "long " * 60,
+]
+
+
+@pytest.mark.parametrize("title", TITLES)
+async def test_any_title_makes_readable_files(service: Running, title: str) -> None:
+    batch = await make(service, slides=[{"title": title, "content_text": title}])
+    for kind in ("pptx", "pdf", "zip"):
+        status, body, headers = await fetch(service, f"{batch['batch_id']}/export.{kind}")
+        assert status == 200
+        name = unquote(headers["Content-Disposition"].partition("UTF-8''")[2])
+        assert name.endswith(f".{kind}")
+        assert not set(name) & set('/\\:*?"<>|\r\n\0')
+        if kind == "pptx":
+            (page,) = Presentation(io.BytesIO(body)).slides
+            described = page.shapes[0]._element.nvPicPr.cNvPr.get("descr")
+            assert described.split() == XML_REFUSES.sub("", title).split()
+        elif kind == "pdf":
+            document = pypdfium2.PdfDocument(body)
+            assert len(document) == 1
+            assert "\0" in title or document.get_metadata_value("Title").strip() == title.strip()
+            document.close()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "\ud83e"},
+        {"slides": [{"title": "\udfff", "image_url": "/assets/x"}]},
+        {"slides": [{"page_num": 10**400, "image_url": None}]},
+        {"slides": [{"page_num": -(2**63), "image_url": "/assets/\ud800"}]},
+        {"slides": []},
+        {"slides": [{}] * 201},
+        {"aspect_ratio": "0:1"},
+        {"slides": None},
+    ],
+)
+async def test_project_that_cannot_be_is_refused(service: Running, changes: Any) -> None:
+    status, body, _ = await post_project(service, {"slides": [{"title": "x"}]} | changes)
+    assert status in {400, 409, 422}, body
+
+
+async def test_page_numbers_of_a_project_may_be_any(service: Running) -> None:
+    batch = await make(service, 1)
+    url = batch["results"][0]["image_url"]
+    slides = [{"page_num": number, "image_url": url} for number in (2**62, -5, 0)]
+    status, body, headers = await post_project(
+        service, {"slides": [*slides, {"page_num": -(2**62)}]}
+    )
+    assert (status, headers["X-Missing-Slides"]) == (200, str(-(2**62)))
+    assert len(Presentation(io.BytesIO(body)).slides) == 3
+
+
+@pytest.mark.parametrize("kind", ["pptx", "pdf", "zip"])
+async def test_length_is_told_and_right(service: Running, kind: str) -> None:
+    batch = await make(service, 3)
+    status, body, headers = await fetch(service, f"{batch['batch_id']}/export.{kind}")
+    assert (status, int(headers["Content-Length"])) == (200, len(body))
+
+
+@pytest.mark.parametrize("kind", ["pptx", "pdf"])
+async def test_damaged_picture_is_left_out_and_named(service: Running, kind: str) -> None:
+    batch = await make(service, 3)
+    damaged = service.folder / "assets" / Path(batch["results"][1]["image_url"]).name
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    status, body, headers = await fetch(service, f"{batch['batch_id']}/export.{kind}")
+    assert (status, headers["X-Missing-Slides"]) == (200, "2")
+    assert body
