@@ -43,6 +43,7 @@ test-crash: $(VENV)/.dev  ## kill -9 at random points and at every write, and 10
 	@$(BIN)/python -m pytest -m "long or not long" --timeout 3600 tests/crash tests/engine/test_histories.py
 
 test-long: $(VENV)/.dev  ## the full figures of the issues, minutes
+	@SLIDELOOM_LONG=1 sh tests/support/tools.sh
 	@$(BIN)/python -m pytest -m "long or not long" --timeout 1800
 
 check: $(VENV)/.dev  ## format, lint, types, import layers

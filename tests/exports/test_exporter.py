@@ -22,15 +22,9 @@ from slideloom.domain.ratio import Ratio
 from slideloom.errors import NoPictures, StorageFull, StoreError
 from slideloom.exports.exporter import Exporter, MadeFile
 from tests.support.parts import MemoryImageStore
-from tests.support.pictures import picture
+from tests.support.pictures import encode, picture
 
 WIDE = Ratio(16, 9)
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def corners(mode: str = "RGB", size: tuple[int, int] = (320, 180)) -> Image.Image:

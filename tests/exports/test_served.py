@@ -143,9 +143,6 @@ async def test_large_zip_takes_little_memory_and_holds_up_nobody(decks: Decks) -
         times_ms = await ask_meanwhile(kept, reading)
         peak_mb = meter.read().peak_bytes / _MB
         packed = zipfile.ZipFile(io.BytesIO(await reading))
-    print(
-        f"zip: {peak_mb:.1f} MB, p99 {times_ms[int(len(times_ms) * 0.99)]:.1f} ms {len(times_ms)}"
-    )
     assert packed.testzip() is None
     assert len(packed.infolist()) == _SLIDES
     assert peak_mb < 5

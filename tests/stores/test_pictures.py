@@ -11,17 +11,11 @@ from PIL import Image, ImageDraw
 from slideloom.domain.images import NotAPicture, inspect_picture
 from slideloom.domain.ratio import Ratio
 from slideloom.stores.pictures import fit_picture, shrink_reference
-from tests.support.pictures import picture
+from tests.support.pictures import encode, picture
 
 WIDE = Ratio(16, 9)
 KINDS = [("PNG", "png"), ("JPEG", "jpg"), ("WEBP", "webp")]
 RED, BLUE, GREEN = (200, 20, 20), (20, 20, 200), (20, 200, 20)
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def decode(data: bytes) -> Image.Image:

@@ -7,6 +7,8 @@ for pair in jq:jq node:nodejs strace:strace faketime:faketime chromium:chromium;
 done
 # Without it Chromium draws boxes for Chinese; only screenshots show them.
 fc-list :lang=zh 2>/dev/null | grep -q . || missing="$missing fonts-noto-cjk"
+# Half a gigabyte, for `make test-long` alone.
+[ -z "${SLIDELOOM_LONG:-}" ] || command -v soffice >/dev/null 2>&1 || missing="$missing libreoffice-impress"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086  # a list of package names
