@@ -14,6 +14,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import img2pdf
@@ -112,7 +113,7 @@ async def run_load(count: int, size_mib: int, rounds: int) -> dict[str, list[Tur
         }
         for _ in range(rounds):
             for kind, (ours, plain) in contestants.items():
-                ours_s = await _time(lambda ours=ours: ours(album))
+                ours_s = await _time(partial(ours, album))
                 plain_s = _time_plain(plain, paths)
                 turns[kind].append(Turn(ours_s, plain_s, _time_plain(copy_plainly, paths)))
         exporter.close()

@@ -78,7 +78,8 @@ def _show(page: Any) -> Shown:
     pictures = [one for one in page.get_objects() if isinstance(one, pypdfium2.PdfImage)]
     assert len(pictures) == 1
     look = page.render(scale=0.5).to_pil().convert("RGB")
-    return Shown(*page.get_size(), pictures[0].get_bounds(), look)
+    width_pt, height_pt = page.get_size()
+    return Shown(width_pt, height_pt, pictures[0].get_bounds(), look)
 
 
 def find_nearest(page: Image.Image, pictures: list[Image.Image]) -> int:
