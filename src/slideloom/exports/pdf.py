@@ -19,6 +19,7 @@ def write_pdf(album: Album, shelf: Shelf, file: IO[bytes]) -> None:
     img2pdf.convert(
         [_Picture(shelf, page.image) for page in album.pages],
         outputstream=file,
+        engine=img2pdf.Engine.internal,  # the other one lets no other thread run while it writes
         layout_fun=img2pdf.get_layout_fun(pagesize=paper, fit=img2pdf.FitMode.into),
         title=album.title or None,
         rotation=img2pdf.Rotation.none,  # the shelf's are upright; turning would turn the page
