@@ -211,3 +211,14 @@ async def test_recorder_that_is_closed_gives_up_what_could_not_be_written() -> N
     assert desk.written == []
     recording.cancel()
     await asyncio.gather(recording, return_exceptions=True)
+
+
+async def test_what_an_earlier_run_writes_in_between_is_taken_in_where_it_stands() -> None:
+    desk = Desk()
+    await desk.recorder.record(BatchStarted(at_s=1))
+    late = SlideCharged(at_s=1, place=2, cost_usd=0.04)
+    await desk.store.append("b", None, [late])
+    await desk.recorder.record(started(), done())
+    assert desk.written[1] == late
+    assert desk.state == fold("b", desk.store.logs["b"])
+    assert desk.state.seq == 5

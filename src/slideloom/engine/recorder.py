@@ -1,8 +1,9 @@
 """One run's right to write to one batch: what it records is written, then announced."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, repeat
+from typing import TypeVar
 
 from slideloom.clock import wall_s
 from slideloom.domain.events import Event, SlideCharged, SlideDone, SlideFailed, SlideRetrying
@@ -13,6 +14,8 @@ from slideloom.stores.base import BatchStore, Encoded, encode_event
 
 _WRITE_PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 """Between tries to write while the store fails; the last one for as long as it takes."""
+
+_T = TypeVar("_T")
 
 
 class Recorder:
@@ -80,37 +83,48 @@ class Recorder:
                     written.set_exception(fault)
 
     async def _write(self, events: Sequence[Encoded]) -> Exception | None:
-        fault = await self._append(self._epoch, events)
-        if fault is None:
-            return self._announce(events)
-        if isinstance(fault, Fenced) and (charges := _list_charges(events)):
-            # An answer that comes too late changes nothing but what was spent.
-            late = await self._append(None, charges)
-            self._log.warning("late_answer", batch_id=self.batch_id, exc_info=late)
-        return fault
-
-    def _announce(self, events: Sequence[Encoded]) -> Exception | None:
         try:
-            self.timeline.announce([one.event for one in events])
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-            return error
+            seq = await self._insist(lambda: self._append(self._epoch, events))
+            news = [one.event for one in events]
+            if seq > self.timeline.state.seq + len(news):
+                # What an earlier run wrote meanwhile, late costs, counts as well.
+                news = await self._insist(self._read_news)
+            self.timeline.announce(news)
+        except Fenced as fault:
+            await self._write_charges(_list_charges(events))
+            return fault
+        except Exception as fault:  # noqa: BLE001 - whoever waits must hear of it
+            return fault
         return None
 
-    async def _append(self, epoch: int | None, events: Sequence[Encoded]) -> Exception | None:
-        """Write, and again while the store fails; why it cannot be."""
+    async def _write_charges(self, charges: Sequence[Encoded]) -> None:
+        """An answer that comes too late changes nothing but what was spent."""
+        if not charges:
+            return
+        fault = None
+        try:
+            await self._insist(lambda: self._append(None, charges))
+        except Exception as error:  # noqa: BLE001 - that the batch is gone, say
+            fault = error
+        self._log.warning("late_answer", batch_id=self.batch_id, exc_info=fault)
+
+    async def _append(self, epoch: int | None, events: Sequence[Encoded]) -> int:
+        return await self._store.append(self.batch_id, epoch, events)
+
+    async def _read_news(self) -> list[Event]:
+        return await self._store.read(self.batch_id, after=self.timeline.state.seq)
+
+    async def _insist(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask the store, and again while it fails."""
         for pause_s in chain(_WRITE_PAUSES_S, repeat(_WRITE_PAUSES_S[-1])):
             try:
-                await self._store.append(self.batch_id, epoch, events)
-            except (Fenced, UnreadableLog) as fault:
-                return fault
+                return await ask()
+            except (Fenced, UnreadableLog):
+                raise
             except StoreError as error:
                 self._log.error("store_failed", batch_id=self.batch_id, exc_info=error)
                 await asyncio.sleep(pause_s)
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-                return error
-            else:
-                break
-        return None
+        raise AssertionError  # the pauses have no end
 
 
 def _list_charges(events: Sequence[Encoded]) -> list[Encoded]:

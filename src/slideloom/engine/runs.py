@@ -176,7 +176,10 @@ class Runs:
             found = await find_left_behind(state, self._maker.images)
             policy = self._limits.resume_in_flight
             events = plan_resume(state, found=found, policy=policy, at_s=wall_s())
-            await self._store.append(batch_id, epoch, events)
+            seq = await self._store.append(batch_id, epoch, events)
+            whole = [*log, *events]
+            if seq > len(whole):  # late costs of an earlier run came in between
+                whole = await self._store.read(batch_id)
         except StoreError as error:  # keeps no other batch from being served
             self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
             if isinstance(error, UnreadableLog):
@@ -187,7 +190,7 @@ class Runs:
             self._unresumed.discard(batch_id)
             return None
         self._unresumed.discard(batch_id)
-        timeline = self.roster.meet(batch_id, [*log, *events])
+        timeline = self.roster.meet(batch_id, whole)
         state = timeline.state
         log_cut_off(self._log, state, events, log)
         self._log.warning("batch_resumed", batch_id=batch_id)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from slideloom.domain.batch import BatchState, SlideState
+from slideloom.domain.batch import BatchState, SlideState, fold
 from slideloom.domain.events import Event, SlideCharged
 from slideloom.engine.recorder import Recorder
 from tests.support.histories.life import find_leaks
@@ -73,7 +73,7 @@ def written_costs_cover_the_bill(users: Users) -> bool:
 
 
 def live_state_is_the_folded_log(users: Users) -> bool:
-    """Unless something is just being written; late costs apart, which another life may write."""
+    """Unless something is just being written, or another life wrote late costs since."""
     world = users.world
     return not world.life.passage.is_open or all(
         _is_alike(run.state, world.books.batches[batch_id])
@@ -178,7 +178,8 @@ def _is_idle(recorder: Recorder) -> bool:
 
 
 def _is_alike(live: BatchState, batch: BatchTrack) -> bool:
-    if not batch.late_costs:
+    if live.seq == len(batch.log):
         return live == batch.state
-    shown = [slide.versions for slide in batch.state.slides]
-    return [slide.versions for slide in live.slides] == shown
+    unseen = batch.log[live.seq :]
+    is_level = all(isinstance(event, SlideCharged) for event in unseen)
+    return is_level and live == fold(live.batch_id, batch.log[: live.seq])

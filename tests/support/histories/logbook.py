@@ -10,7 +10,6 @@ from slideloom.domain.events import (
     BatchStarted,
     BatchSubmitted,
     Event,
-    SlideCharged,
     SlideDone,
     SlideFailed,
     SlideRestored,
@@ -63,8 +62,6 @@ class BatchTrack(Struct, eq=False, kw_only=True):
     since_s: float = 0.0
     """When this run, or the last wish to make slides again, was written: on the loop's clock."""
     reopened: int = 0
-    late_costs: int = 0
-    """Written by a run that another one had taken the batch from."""
 
 
 def open_track(
@@ -94,8 +91,6 @@ def follow(batch: BatchTrack, event: Event, *, now_s: float) -> None:
             batch.is_final = True
         case SlidesReopened():
             _reopen(batch, event, now_s)
-        case SlideCharged():
-            batch.late_costs += 1
         case SlideStarted() | SlideRetrying() | SlideDone() | SlideFailed() | SlideRestored():
             _follow_slide(batch.slides[event.place], event)
         case _:

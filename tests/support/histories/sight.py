@@ -56,8 +56,7 @@ class Sight:
         batch = self._books.batches[state.batch_id]
         if state.seq > len(batch.log):
             self._books.complain("what_is_announced_is_written", state.seq, len(batch.log))
-        is_level = state.seq == len(batch.log) and not batch.late_costs
-        if is_level and state != batch.state:
+        if state.seq == len(batch.log) and state != batch.state:
             self._books.complain("what_a_user_sees_is_what_is_written", state, batch.state)
 
     def _compare_with_what_was_seen(
@@ -66,9 +65,7 @@ class Sight:
         finished = state.count("done", "error")
         if state.seq < seen.seq:
             self._books.complain("no_state_is_older_than_one_seen_before", state.seq, seen.seq)
-        # With late costs the log has more than who runs the batch knows, and places differ.
-        is_counted = not self._books.batches[state.batch_id].late_costs
-        if is_counted and is_same_run and finished < seen.finished:
+        if is_same_run and finished < seen.finished:
             self._books.complain("progress_never_goes_back", state)
         images = [[version.image for version in slide.versions] for slide in state.slides]
         for before, now in zip(seen.images, images, strict=bool(seen.images)):
