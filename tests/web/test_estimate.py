@@ -3,6 +3,7 @@
 import base64
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from slideloom.errors import ContentBlocked
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
 from tests.support.pictures import picture
-from tests.support.service import Running
+from tests.support.service import Running, running_service
 
 PRICED = "google/gemini-3-pro-image-preview"
 PICTURE = "data:image/png;base64," + base64.b64encode(picture()).decode()
@@ -29,6 +30,16 @@ async def test_estimate_tells_price_range_and_time_and_pays_nothing(
     assert told["seconds"] == 40.0
     assert told["within_budget"] is False
     assert provider.calls == []
+
+
+async def test_slides_that_are_typeset_here_take_no_twenty_seconds(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service:
+        _, told, _ = await service.post("/slide/batch/estimate", deck(20, max_workers=10))
+        assert (told["seconds"], told["cost_usd_high"]) == (2.0, 0.0)
+        assert "1 s a slide is assumed" in told["notes"][1]
+        url = "/api/slide/batch/config/optimal?slides_count=20"
+        _, advice, _ = await service.get(url)
+        assert advice["estimated_time_seconds"] == 4.0
 
 
 async def test_estimate_counts_what_is_there_already_and_what_is_asked_for_twice(

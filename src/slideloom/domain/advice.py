@@ -7,8 +7,8 @@ from msgspec import Meta, Struct
 
 from slideloom.domain.request import MAX_SLIDES
 
-ASSUMED_SLIDE_S = 20.0
-"""Seconds a slide takes before any was made: the middle of what image models need."""
+_MODEL_SLIDE_S, _TYPESET_SLIDE_S = 20.0, 1.0
+"""Seconds a slide takes before any was made: the middle of what image models need; typeset here."""
 _ROUNDS = 4
 """A deck in about this many rounds of workers: fast, and not all at once at the provider."""
 
@@ -43,25 +43,34 @@ class WorkerAdvice(Struct, frozen=True, kw_only=True):
     performance_notes: tuple[str, ...]
 
 
+def expect_slide_s(measured_slide_s: float | None, *, is_free: bool) -> tuple[float, str]:
+    """How many seconds a slide will take, and where that comes from.
+
+    Args:
+        measured_slide_s: how long a slide took lately; `None` before the first.
+        is_free: no model draws it.
+    """
+    if measured_slide_s is not None:
+        return measured_slide_s, f"A slide took {measured_slide_s:.1f} s on average lately."
+    assumed_s = _TYPESET_SLIDE_S if is_free else _MODEL_SLIDE_S
+    return assumed_s, f"No slide has been made yet: {assumed_s:g} s a slide is assumed."
+
+
 def advise_workers(
-    *, slide_count: int, config: CurrentConfig, measured_slide_s: float | None
+    *, slide_count: int, config: CurrentConfig, measured_slide_s: float | None, is_free: bool
 ) -> WorkerAdvice:
     """How many workers suit a deck, and how long it then takes.
 
     Args:
         slide_count: pages of the deck.
         config: the limits in force.
-        measured_slide_s: how long a slide took lately; `None` before the first.
+        measured_slide_s: see `expect_slide_s`.
+        is_free: as there.
     """
     most = min(slide_count, config.batch_max_workers)
     workers = min(most, max(config.batch_default_workers, math.ceil(slide_count / _ROUNDS)))
-    slide_s = ASSUMED_SLIDE_S if measured_slide_s is None else measured_slide_s
+    slide_s, source = expect_slide_s(measured_slide_s, is_free=is_free)
     seconds = round(math.ceil(slide_count / workers) * slide_s, 1)
-    source = (
-        f"No slide has been made yet: {ASSUMED_SLIDE_S:g} s a slide is assumed."
-        if measured_slide_s is None
-        else f"A slide took {measured_slide_s:.1f} s on average lately."
-    )
     notes = [source]
     if workers < most:
         notes.append(f"Up to {most} workers are possible; a provider may limit its rate.")

@@ -4,7 +4,7 @@ import math
 
 from msgspec import Struct
 
-from slideloom.domain.advice import ASSUMED_SLIDE_S
+from slideloom.domain.advice import expect_slide_s
 from slideloom.domain.events import BatchOrder
 from slideloom.domain.prices import find_price
 
@@ -46,6 +46,7 @@ def to_estimate(
     low_usd = 0.0 if is_free or not calls else None if price is None else calls * price.low_usd
     high_usd = 0.0 if is_free or not calls else None if price is None else calls * price.high_usd
     limit_usd = order.max_cost_usd
+    slide_s, source = expect_slide_s(measured_slide_s, is_free=is_free)
     fits = None if limit_usd is None or high_usd is None else high_usd <= limit_usd
     return Estimate(
         total_slides=len(order.slides),
@@ -55,10 +56,10 @@ def to_estimate(
         model=model,
         cost_usd_low=_rounded(low_usd),
         cost_usd_high=_rounded(high_usd),
-        seconds=round(_count_rounds(order, calls) * (measured_slide_s or ASSUMED_SLIDE_S), 1),
+        seconds=round(_count_rounds(order, calls) * slide_s, 1),
         max_workers=order.max_workers,
         within_budget=fits,
-        notes=_explain(is_priced=low_usd is not None, model=model, slide_s=measured_slide_s),
+        notes=(_explain_price(model, is_priced=low_usd is not None), source),
     )
 
 
@@ -68,18 +69,13 @@ def _count_rounds(order: BatchOrder, calls: int) -> int:
     return is_led + math.ceil((calls - is_led) / order.max_workers)
 
 
-def _explain(*, is_priced: bool, model: str, slide_s: float | None) -> tuple[str, ...]:
-    price = (
-        "Prices are from Slideloom's price list; a call that fails after it was sent may cost too."
-        if is_priced
-        else f"The price of {model} is not in Slideloom's price list."
-    )
-    duration = (
-        f"No slide has been made yet: {ASSUMED_SLIDE_S:g} s a slide is assumed."
-        if slide_s is None
-        else f"A slide took {slide_s:.1f} s on average lately."
-    )
-    return price, duration
+def _explain_price(model: str, *, is_priced: bool) -> str:
+    if is_priced:
+        return (
+            "Prices are from Slideloom's price list; a call that fails after it was sent may cost"
+            " too."
+        )
+    return f"The price of {model} is not in Slideloom's price list."
 
 
 def _rounded(cost_usd: float | None) -> float | None:

@@ -40,6 +40,7 @@ async def optimal_config(request: Request) -> Response:
             slide_count=slide_count,
             config=parts.settings.current_config,
             measured_slide_s=parts.engine.mean_slide_s(),
+            is_free=not parts.provider.bills,
         )
     )
 
