@@ -119,8 +119,9 @@ class Server(uvicorn.Server):
         """Stop the engine, whose end ends the waiting answers; then the connections."""
         grace_s = self._services.settings.stop_grace_seconds
         if self._is_told:
+            calls = f": calls under way get {grace_s:g} s; Ctrl-C again stops now"
             with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
-                _say(f"Stopping: calls under way get {grace_s:g} s; Ctrl-C again stops now.")
+                _say(f"Stopping{calls if self.is_working else ''}.")
         stop = asyncio.create_task(self._services.engine.stop(grace_s=grace_s), name="stop")
         while not stop.done():
             await asyncio.wait({stop}, timeout=_FORCE_POLL_S)
