@@ -12,6 +12,8 @@ import { useNow } from "./watch.js";
 
 /** So many pictures are fetched at once; the others when they are scrolled to. */
 const NEAR = 8;
+/** As wide as a card gets; the browser takes the smallest copy that is sharp there. */
+const CARD_SIZES = "(max-width: 600px) 94vw, 360px";
 
 /** @typedef {import("./api.js").Slide} Slide @typedef {import("./api.js").Batch} Batch */
 
@@ -36,7 +38,7 @@ function SlideCard({ batch, slide, isNear, onOpen, onBatch }) {
     <li class="card">
       <button type="button" class=${`frame is-${slide.status}`} onClick=${onOpen}>
         <span class="unseen">${label}</span>
-        <${Face} slide=${slide} loading=${isNear ? "eager" : "lazy"} />
+        <${Face} slide=${slide} sizes=${CARD_SIZES} loading=${isNear ? "eager" : "lazy"} />
       </button>
       <p class="caption">
         <span class="number">${slide.page_num}</span>
@@ -68,10 +70,10 @@ function Mark({ slide }) {
   return slide.cached ? t("slide.cached") : formatSeconds(slide.generation_time ?? 0);
 }
 
-/** What a slide looks like now. @param {{slide: Slide, loading?: string}} props */
-export function Face({ slide, loading = "eager" }) {
+/** What a slide looks like now. @param {{slide: Slide, loading?: string, sizes?: string}} props As of Picture. */
+export function Face({ slide, ...shown }) {
   const url = slide.image_url ?? slide.versions.at(-1)?.image_url;
-  if (slide.status === "done" || (url && slide.status !== "error")) return html`<${Picture} key=${url} url=${url} loading=${loading} />`;
+  if (slide.status === "done" || (url && slide.status !== "error")) return html`<${Picture} key=${url} url=${url} ...${shown} />`;
   if (slide.status !== "error") return html`<${Sheet} title=${slide.title} />`;
   return html`
     <span class="failure">
@@ -81,9 +83,15 @@ export function Face({ slide, loading = "eager" }) {
     </span>`;
 }
 
-/** A finished picture; without `alt` its name stands on the button around it. @param {{url: string | null, alt?: string, loading?: string}} props */
-export function Picture({ url, alt = "", loading = "eager" }) {
+/**
+ * A finished picture; without `alt` its name stands on the button around it, with `sizes` a small copy will do.
+ * @param {{url: string | null, alt?: string, loading?: string, sizes?: string}} props
+ */
+export function Picture({ url, alt = "", loading = "eager", sizes }) {
   const [lost, setLost] = useState(false);
   if (lost || !url) return html`<span class="failure"><${Icon} name="alert" /><span>${t("slide.lost")}</span></span>`;
-  return html`<img src=${url} alt=${alt} loading=${loading} decoding="async" onError=${() => setLost(true)} />`;
+  return html`<img sizes=${sizes} srcset=${sizes && [320, 640, 1280].map((px) => `${smallUrl(url, px)} ${px}w`)} src=${url} alt=${alt} loading=${loading} decoding="async" onError=${() => setLost(true)} />`;
 }
+
+/** A picture's copy; the service makes them 320, 640 and 1280 pixels wide. @param {string} url @param {number} px */
+export const smallUrl = (url, px) => `${url}?w=${px}`;

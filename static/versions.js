@@ -3,7 +3,7 @@ import { html } from "./vendor/htm-preact.js";
 import { useAction } from "./action.js";
 import { restoreVersion } from "./api.js";
 import { formatAgo } from "./format.js";
-import { Picture } from "./grid.js";
+import { Picture, smallUrl } from "./grid.js";
 import { t } from "./i18n.js";
 import { Icon, ProblemNote } from "./ui.js";
 
@@ -22,7 +22,7 @@ export function VersionStrip({ slide, chosen, onChoose }) {
           <li key=${version.n}>
             <button type="button" class="strip-button" aria-pressed=${version.n === shown}
               onClick=${() => onChoose(version.current ? null : version.n)}>
-              <img src=${version.image_url} alt="" decoding="async" />
+              <img src=${smallUrl(version.image_url, 320)} alt="" decoding="async" />
               <span>${versionName(version)}</span>
             </button>
           </li>`,

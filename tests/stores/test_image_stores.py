@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from slideloom.domain.images import FitMode, NotAPicture
+from slideloom.domain.images import FitMode, NotAPicture, inspect_picture
 from slideloom.domain.ratio import Ratio
 from slideloom.errors import StoreError
 from slideloom.stores.base import ImageStore
@@ -40,6 +41,12 @@ async def test_kept_picture_can_be_read(store: ImageStore) -> None:
     assert await store.read(await keep(store, picture())) == picture()
 
 
+async def test_kept_picture_can_be_read_small(store: ImageStore) -> None:
+    name = await keep(store, picture(size=(800, 450)))
+    small = inspect_picture(io.BytesIO(await store.read_small(name, width_px=320)))
+    assert (small.type, small.width_px, small.height_px) == ("webp", 320, 180)
+
+
 async def test_kept_pictures_are_told_from_others(store: ImageStore) -> None:
     kept = {await keep(store, picture()) for _ in range(3)}
     gone = f"slide_001_{'f' * 32}.png"
@@ -55,6 +62,8 @@ async def test_kept_pictures_are_told_from_others(store: ImageStore) -> None:
 async def test_what_is_not_kept_cannot_be_read(store: ImageStore, name: str) -> None:
     with pytest.raises(StoreError):
         await store.read(name)
+    with pytest.raises(StoreError):
+        await store.read_small(name, width_px=320)
     with pytest.raises(StoreError):
         await store.read_reference(name)
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from slideloom.domain.images import NotAPicture, inspect_picture
 from slideloom.domain.ratio import Ratio
-from slideloom.stores.pictures import fit_picture, shrink_reference
+from slideloom.stores.pictures import fit_picture, shrink_reference, shrink_to_width
 from tests.support.pictures import encode, picture
 
 WIDE = Ratio(16, 9)
@@ -186,3 +186,40 @@ def test_see_through_reference_lies_on_white() -> None:
 
 def test_same_reference_gives_the_same_bytes() -> None:
     assert shrink_reference(picture()) == shrink_reference(picture())
+
+
+@pytest.mark.parametrize(("kind", "_"), KINDS)
+def test_copy_is_a_webp_of_the_width_and_never_larger_than_the_picture(kind: str, _: str) -> None:
+    data = picture(kind, (900, 300))
+    assert decode(shrink_to_width(data, 320)).size == (320, 107)
+    assert decode(shrink_to_width(data, 1280)).size == (900, 300)
+    assert decode(shrink_to_width(data, 320)).format == "WEBP"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+def test_copy_of_any_kind_of_pixels_looks_alike(mode: str) -> None:
+    image = Image.new("L", (400, 225), 200).convert("I;16" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = image.point(lambda grey: grey * 256)
+    light = 255 if mode == "1" else 200
+    small = decode(shrink_to_width(encode(image), 320)).convert("RGB")
+    assert is_near(small.getpixel((160, 90)), (light, light, light))
+
+
+def test_copy_of_a_print_picture_has_screen_colours() -> None:
+    small = decode(shrink_to_width(encode(Image.new("CMYK", (400, 225)), "JPEG"), 320))
+    assert small.mode == "RGB"
+    assert is_near(small.getpixel((160, 90)), (255, 255, 255))
+
+
+def test_copy_stays_see_through_and_keeps_its_colour_profile() -> None:
+    clear = Image.new("RGBA", (400, 225), (200, 20, 20, 0))
+    small = decode(shrink_to_width(encode(clear, icc_profile=b"a profile"), 320))
+    assert small.getpixel((160, 90))[3] == 0  # type: ignore[index]  # RGBA
+    assert small.info["icc_profile"] == b"a profile"
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", picture("JPEG")[:200]])
+def test_what_is_no_picture_has_no_copy(data: bytes) -> None:
+    with pytest.raises(NotAPicture):
+        shrink_to_width(data, 320)

@@ -27,7 +27,7 @@ from slideloom.metrics import Metrics
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.queues.local import LocalQueue
 from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
-from slideloom.stores.pictures import fit_picture, shrink_reference
+from slideloom.stores.pictures import fit_picture, shrink_reference, shrink_to_width
 from slideloom.tracing import Tracer
 from tests.support.pictures import picture
 
@@ -213,6 +213,9 @@ class MemoryImageStore:
         if name not in self.kept:
             raise StoreError(name)
         yield self.kept[name]
+
+    async def read_small(self, name: str, *, width_px: int) -> bytes:
+        return shrink_to_width(await self.read(name), width_px)
 
     async def keep_reference(self, data: bytes) -> str:
         await self.check_space()

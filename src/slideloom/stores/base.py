@@ -256,6 +256,15 @@ class ImageStore(Protocol):
         """
         ...
 
+    async def read_small(self, name: str, *, width_px: int) -> bytes:
+        """A kept picture as WebP, at most so wide; made at the first call, then kept beside it.
+
+        Raises:
+            StoreError: there is none of that name, or it cannot be read.
+            NotAPicture: it cannot be decoded.
+        """
+        ...
+
     async def keep_reference(self, data: bytes) -> str:
         """Keep a style reference durably, made small; its name, the same for the same bytes.
 

@@ -13,16 +13,20 @@ _SYNCERS = 16
 _DECODERS = 2
 """Pictures decoded at once: one of 40 megapixels takes some 300 MB."""
 
+_SHRINKERS = 2
+"""Pictures made small at once; beside the decoders, so that readers hold up no deck."""
+
 _T = TypeVar("_T")
 
 
 class DiskThreads:
-    """Short writes in one thread, waiting for the disk in others, decoding in two."""
+    """Short writes in one thread, waiting for the disk in others, decoding and shrinking in two."""
 
     def __init__(self) -> None:
         self.writer = GatheringExecutor()
         self._syncers = ThreadPoolExecutor(_SYNCERS, thread_name_prefix="images")
         self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="image-decoder")
+        self._shrinkers = ThreadPoolExecutor(_SHRINKERS, thread_name_prefix="image-shrinker")
 
     async def write(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Do short blocking `work` on the writing thread; an `OSError` becomes `StorageFull`."""
@@ -38,16 +42,15 @@ class DiskThreads:
 
     async def read(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Do `work` that only reads, beside the writing; an `OSError` becomes `StoreError`."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._syncers, work, *arguments)
-        except OSError as error:
-            message = f"a picture could not be read: {error.strerror or error}"
-            raise StoreError(message) from error
+        return await _read_on(self._syncers, work, *arguments)
+
+    async def shrink(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """The same for work that makes a picture small for readers, two at a time."""
+        return await _read_on(self._shrinkers, work, *arguments)
 
     def close(self) -> None:
         """Let go of the threads; what they do is finished."""
-        for executor in (self._decoders, self._syncers, self.writer):
+        for executor in (self._shrinkers, self._decoders, self._syncers, self.writer):
             executor.shutdown(wait=False)
 
 
@@ -61,3 +64,11 @@ async def _run_on(executor: Executor, work: Callable[..., _T], *arguments: objec
         return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
     except OSError as error:
         raise to_storage_full(error) from error
+
+
+async def _read_on(executor: Executor, work: Callable[..., _T], *arguments: object) -> _T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    except OSError as error:
+        message = f"a picture could not be read: {error.strerror or error}"
+        raise StoreError(message) from error

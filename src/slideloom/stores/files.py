@@ -13,13 +13,14 @@ from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.disk import DiskThreads
 from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft
 from slideloom.stores.lock import FolderLock
-from slideloom.stores.pictures import shrink_reference
+from slideloom.stores.pictures import shrink_reference, shrink_to_width
 from slideloom.stores.references import (
     REFERENCE_NAME,
     keep_reference,
     prepare_references,
     read_reference,
 )
+from slideloom.stores.thumbnails import find_thumbnail, keep_thumbnail, prepare_thumbnails
 
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
 """What drafts are kept as; whatever else lies in the folder is none of ours."""
@@ -85,6 +86,14 @@ class FileImageStore:
         _check_name(_PICTURE_NAME, name)
         return _read_pieces(self._folder / name)
 
+    async def read_small(self, name: str, *, width_px: int) -> bytes:
+        """See `ImageStore`."""
+        _check_name(_PICTURE_NAME, name)
+        small = await self._disk.read(find_thumbnail, self._folder, name, width_px)
+        if small is None:
+            small = await self._disk.shrink(self._make_small, name, width_px)
+        return small
+
     async def keep_reference(self, data: bytes) -> str:
         """See `ImageStore`."""
         await self.check_space()
@@ -107,6 +116,18 @@ class FileImageStore:
         for leftover in self._folder.glob(f"{PART_PREFIX}*"):
             leftover.unlink(missing_ok=True)
         prepare_references(self._folder)
+        prepare_thumbnails(self._folder)
+
+    def _make_small(self, name: str, width_px: int) -> bytes:
+        """While this waited for a thread, somebody else may have made it."""
+        kept = find_thumbnail(self._folder, name, width_px)
+        if kept is not None:
+            return kept
+        small = shrink_to_width((self._folder / name).read_bytes(), width_px)
+        with contextlib.suppress(OSError, StorageFull):  # room is for pictures; it is shown anyway
+            self._check_space(1)
+            keep_thumbnail(self._folder, name, width_px, small)
+        return small
 
     def _check_space(self, drafts: int) -> None:
         """Calls at once must not count on the same room; without a minimum nobody looks."""

@@ -36,6 +36,8 @@ _BORDER_PARTS = 50
 _REFERENCE_PX = 1024
 _REFERENCE_QUALITY = 85
 """Enough to show a style, and some 200 KB: it is sent with every call. Source: contract."""
+_THUMBNAIL: Final[dict[str, Any]] = {"quality": 80, "method": 2}
+"""Of WebP; a slower method makes it 3 % smaller and takes twice as long."""
 _DECODE_FAULTS = (
     OSError,
     SyntaxError,
@@ -84,6 +86,19 @@ def shrink_reference(data: bytes) -> tuple[str, bytes]:
     flat = _on_white(image)
     flat.info.clear()  # comments and such, which Pillow would write again
     return "image/jpeg", _encode(flat, "JPEG", quality=_REFERENCE_QUALITY)
+
+
+def shrink_to_width(data: bytes, width_px: int) -> bytes:
+    """The picture as WebP, at most so wide; see-through stays see-through.
+
+    Raises:
+        NotAPicture: no PNG, JPEG or WebP, broken, or more than 40 megapixels.
+    """
+    inspect_picture(io.BytesIO(data))
+    image = _with_plain_colours(_decode(data, wanted_px=width_px))
+    image.thumbnail((width_px, image.height), Image.Resampling.LANCZOS)
+    profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA"} else None
+    return _encode(image, "WEBP", icc_profile=profile, **_THUMBNAIL)
 
 
 def to_plain_picture(data: bytes) -> tuple[PictureFacts, bytes]:

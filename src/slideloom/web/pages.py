@@ -5,6 +5,7 @@ import mimetypes
 import re
 from pathlib import Path
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from slideloom.domain.images import NotAPicture
+from slideloom.errors import StoreError
 from slideloom.web.endpoint import services
 
 PAGE_CSP = (
@@ -29,6 +32,8 @@ _PROVIDER_META = 'name="provider" content=""'
 _GZIP_FROM_BYTES = 1000
 """What is smaller fits into one packet anyway."""
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
+_WIDTHS_PX = {"320": 320, "640": 640, "1280": 1280}
+"""Of small copies, by the query's `w`: few, because each is kept."""
 _IMMUTABLE = "public, max-age=31536000, immutable"
 """A picture's name is made for it alone, so it never changes."""
 
@@ -39,11 +44,23 @@ class _Pictures(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         if _PICTURE_NAME.fullmatch(path) is None:
             raise HTTPException(404)  # whatever else lies in the folder is nobody's business
-        response = await super().get_response(path, scope)
+        response = await _find_small(path, scope) or await super().get_response(path, scope)
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         if response.status_code in {200, 206, 304}:
             response.headers["Cache-Control"] = _IMMUTABLE
         return response
+
+
+async def _find_small(name: str, scope: Scope) -> Response | None:
+    """The picture's copy of the wanted width; `None`: it is to come as it is, or is not there."""
+    width_px = _WIDTHS_PX.get(QueryParams(scope["query_string"]).get("w", ""))
+    if width_px is None or scope["method"] not in {"GET", "HEAD"}:
+        return None
+    try:
+        small = await services(Request(scope)).images.read_small(name, width_px=width_px)
+    except (StoreError, NotAPicture):
+        return None
+    return Response(small, media_type="image/webp")
 
 
 class _PageFiles(StaticFiles):
