@@ -1,11 +1,9 @@
 /** Everything known about one slide: how it was made, why it failed, its prompt, its log; and making it again. */
 import { html } from "./vendor/htm-preact.js";
-import { useAction } from "./action.js";
 import { regenerateSlide, retrySlides } from "./api.js";
-import { formatCost, formatSeconds } from "./format.js";
-import { t } from "./i18n.js";
+import { formatCost, formatSeconds, t } from "./i18n.js";
 import { SlideLog } from "./log.js";
-import { Icon, ProblemNote } from "./ui.js";
+import { Icon, ProblemNote, useAction } from "./ui.js";
 
 /**
  * @typedef {import("./api.js").Batch} Batch

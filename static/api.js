@@ -20,6 +20,8 @@ import { currentLang, langTag, t } from "./i18n.js";
 const PREFIX = document.querySelector('meta[name="api-prefix"]').content;
 const BATCHES = `${PREFIX}/slide/batch`;
 const PATIENCE_MS = 20_000;
+/** A long deck takes its time to be packed and to be sent. */
+const EXPORT_PATIENCE_MS = 600_000;
 
 /** No answer came: the service is away, restarting, or the network is. */
 export class Unreachable extends Error {}
@@ -113,6 +115,13 @@ export const eventsUrl = (id, after) => `${batchUrl(id)}/events?${new URLSearchP
 /** @param {string} id @param {"pptx" | "pdf" | "zip"} kind */
 export const exportUrl = (id, kind) => `${batchUrl(id)}/export.${kind}`;
 
+/** The finished slides as one file. @param {string} id @param {"pptx" | "pdf" | "zip"} kind @returns {Promise<{name: string, blob: Blob}>} */
+export async function fetchExport(id, kind) {
+  const answer = await send(exportUrl(id, kind), { signal: AbortSignal.timeout(EXPORT_PATIENCE_MS) });
+  const [, name] = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition")) ?? [];
+  return { name: decodeURIComponent(name ?? `slides.${kind}`), blob: await answer.blob().catch(giveUp) };
+}
+
 const batchUrl = (id) => `${BATCHES}/${encodeURIComponent(id)}`;
 const slideUrl = (id, slideId) => `${batchUrl(id)}/slides/${encodeURIComponent(slideId)}`;
 
@@ -132,16 +141,13 @@ async function post(url, body = null, headers = {}) {
 
 /** @param {string} url @param {RequestInit} init @param {number[]} [welcome] Statuses that are answers as well. */
 async function send(url, init = {}, welcome = []) {
-  let answer;
-  try {
-    answer = await fetch(url, {
-      ...init,
-      headers: { "Accept-Language": langTag(), ...init.headers },
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
-  } catch (error) {
-    throw new Unreachable(t("problem.network"), { cause: error });
-  }
+  const headers = { "Accept-Language": langTag(), ...init.headers };
+  const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS), ...init, headers }).catch(giveUp);
   if (answer.ok || answer.status === 304 || welcome.includes(answer.status)) return answer;
   throw new Problem(answer.status, await answer.json().catch(() => ({})));
+}
+
+/** @param {unknown} cause */
+function giveUp(cause) {
+  throw new Unreachable(t("problem.network"), { cause });
 }

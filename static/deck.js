@@ -5,8 +5,8 @@ import { t } from "./i18n.js";
  * @typedef {{id: string, page_num: number, type: "cover" | "content" | "ending", title: string, content_text: string,
  *   visual_desc: string, leftOut: boolean}} Page
  * @typedef {{pages: Page[], style: string, deckStyle: string, ratio: string, workers: number,
- *   budget: string, coverLeads: boolean, extras: Record<string, unknown>, batchId: string | null}} Deck
- *   deckStyle: the style it came with. budget: US dollars, or empty. coverLeads: the cover is made first, the rest in its look. extras: request keys the page has no field for. batchId: what was made of it last.
+ *   budget: string, coverLeads: boolean, preset?: string | null, extras: Record<string, unknown>, batchId: string | null}} Deck
+ *   deckStyle: the style it came with. preset: whose prompt the style is, in whatever language it was chosen. budget: US dollars, or empty. coverLeads: the cover is made first, the rest in its look. extras: request keys the page has no field for. batchId: what was made of it last.
  */
 
 const MAX_SLIDES = 200;

@@ -1,8 +1,7 @@
 /** How far a deck is, in figures and as threads. */
 import { html } from "./vendor/htm-preact.js";
 import { isFinal } from "./fold.js";
-import { formatClock, formatCost, formatSeconds } from "./format.js";
-import { t } from "./i18n.js";
+import { formatClock, formatCost, formatSeconds, t } from "./i18n.js";
 import { Icon } from "./ui.js";
 import { useNow } from "./watch.js";
 

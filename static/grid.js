@@ -1,19 +1,17 @@
 /** The slides as cards: waiting, being drawn, a picture, or why there is none. */
 import { html, useState } from "./vendor/htm-preact.js";
-import { useAction } from "./action.js";
 import { retrySlides } from "./api.js";
 import { isFinal } from "./fold.js";
-import { formatSeconds } from "./format.js";
-import { t } from "./i18n.js";
+import { formatSeconds, t } from "./i18n.js";
 import { alterPlace } from "./place.js";
 import { gridStyle, Sheet } from "./sheet.js";
-import { Icon } from "./ui.js";
+import { Icon, useAction } from "./ui.js";
 import { useNow } from "./watch.js";
 
 /** So many pictures are fetched at once; the others when they are scrolled to. */
 const NEAR = 8;
-/** As wide as a card gets; the browser takes the smallest copy that is sharp there. */
-const CARD_SIZES = "(max-width: 600px) 94vw, 360px";
+/** How wide a card is, by the window; the browser takes the smallest copy that is sharp there. */
+const CARD_SIZES = "(max-width: 600px) 88vw, (max-width: 900px) 45vw, 320px";
 
 /** @typedef {import("./api.js").Slide} Slide @typedef {import("./api.js").Batch} Batch */
 

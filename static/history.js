@@ -1,8 +1,7 @@
 /** Earlier decks, in a drawer at the side. */
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { fetchHistory } from "./api.js";
-import { formatAgo, formatCost } from "./format.js";
-import { t, tn } from "./i18n.js";
+import { formatAgo, formatCost, t, tn } from "./i18n.js";
 import { linkTo } from "./place.js";
 import { Dialog, IconButton } from "./ui.js";
 

@@ -1,5 +1,10 @@
-/** What this browser keeps for the page, as JSON; in a private window it lasts as long as the page. */
+/** What this browser keeps for the page, as JSON: choices, and the deck being edited. In a private window it lasts as long as the page. */
+import { useEffect, useState } from "./vendor/htm-preact.js";
+
+/** @typedef {import("./deck.js").Deck} Deck */
+
 const memory = {};
+const root = document.documentElement;
 
 /** @param {string} name @param {unknown} value */
 export function keep(name, value) {
@@ -18,4 +23,34 @@ export function recall(name) {
   } catch {
     return memory[name] ?? null;
   }
+}
+
+/** The deck being edited. @returns {[Deck | null, (next: Deck | ((deck: Deck) => Deck)) => void]} */
+export function useDraft() {
+  const [deck, setDeck] = useState(recallDeck);
+  useEffect(() => void (deck && keep("deck", deck)), [deck]);
+  return [deck, setDeck];
+}
+
+/** @returns {Deck | null} */
+function recallDeck() {
+  const kept = recall("deck");
+  return Array.isArray(kept?.pages) ? kept : null;
+}
+
+/** As the system wants it, until the reader chooses on the page. @returns {"light" | "dark"} */
+export function currentTheme() {
+  return root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+
+/** @param {"light" | "dark"} theme */
+export function chooseTheme(theme) {
+  root.dataset.theme = theme;
+  keep("theme", theme);
+}
+
+/** Show the theme that was chosen before. */
+export function recallTheme() {
+  const kept = recall("theme");
+  if (kept === "light" || kept === "dark") root.dataset.theme = kept;
 }

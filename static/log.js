@@ -1,8 +1,7 @@
 /** What the log says of a deck or of one slide: each attempt in a line, and the whole record below. */
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { fetchLogs } from "./api.js";
-import { formatCost, formatSeconds } from "./format.js";
-import { t, tn } from "./i18n.js";
+import { formatCost, formatSeconds, t, tn } from "./i18n.js";
 import { Dialog, IconButton, ProblemNote } from "./ui.js";
 
 /** @typedef {import("./api.js").Batch} Batch */

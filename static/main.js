@@ -3,13 +3,12 @@ import { html, render, useEffect, useRef, useState } from "./vendor/htm-preact.j
 import { docsUrl } from "./api.js";
 import { Banners, useService } from "./banners.js";
 import { Compose } from "./compose.js";
-import { useDraft } from "./draft.js";
 import { History } from "./history.js";
 import { chooseLang, currentLang, langTag, t } from "./i18n.js";
 import { Intake } from "./intake.js";
+import { chooseTheme, currentTheme, recallTheme, useDraft } from "./keep.js";
 import { alterPlace, goTo, linkTo, usePlace } from "./place.js";
 import { Run } from "./run.js";
-import { chooseTheme, currentTheme, recallTheme } from "./theme.js";
 import { Icon, IconButton } from "./ui.js";
 
 function App() {
@@ -18,7 +17,7 @@ function App() {
   const [deck, setDeck] = useDraft();
   const [lang, setLang] = useState(currentLang);
   const takeDeck = (next) => (setDeck(next), goTo());
-  const takeLang = (next) => (chooseLang(next), setLang(next));
+  const takeLang = (next) => chooseLang(next).then(() => setLang(next), () => {}); // Without an answer it stays.
   useEffect(() => void (document.documentElement.lang = langTag()), [lang]);
   const view = place.batch ?? (deck && place.view !== "new" ? "compose" : "intake");
   useArrival(view);

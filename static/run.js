@@ -1,6 +1,5 @@
 /** A deck in the making, or made: how far it is, what can be done with it, and its slides as they come. */
 import { html, useEffect } from "./vendor/htm-preact.js";
-import { useAction } from "./action.js";
 import { retrySlides } from "./api.js";
 import { Facts, stateWord, Weave } from "./facts.js";
 import { isFinal } from "./fold.js";
@@ -10,7 +9,7 @@ import { LogDialog } from "./log.js";
 import { alterPlace, linkTo } from "./place.js";
 import { StopButton } from "./stop.js";
 import { TakeAway } from "./takeaway.js";
-import { Icon, ProblemNote } from "./ui.js";
+import { Icon, ProblemNote, useAction } from "./ui.js";
 import { Viewer } from "./viewer.js";
 import { useBatch } from "./watch.js";
 
@@ -22,7 +21,7 @@ export function Run({ place, draftMadeIt }) {
   const { batch } = watched;
   useTitle(batch);
   if (watched.missing) return html`<${Missing} />`;
-  if (!batch) return html`<main tabindex="-1" class="run"><p class="soft" role="status">${t("run.loading")}</p></main>`;
+  if (!batch) return html`<main tabindex="-1" class="run"><p key="loading" class="soft" role="status">${t("run.loading")}</p></main>`;
   const { slide } = place;
   return html`
     <main tabindex="-1" class="run" data-live=${String(watched.live)}>

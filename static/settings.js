@@ -1,7 +1,7 @@
 /** How the deck should look and how fast it is made: style, shape, pages at the same time. */
 import { html, useState } from "./vendor/htm-preact.js";
 import { budgetValue, pagesToMake, ratioValue } from "./deck.js";
-import { currentLang, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { PRESETS, RATIOS } from "./presets.js";
 
 /** @typedef {import("./deck.js").Deck} Deck */
@@ -19,20 +19,19 @@ export function Settings({ deck, onChange }) {
 }
 
 function StyleChoice({ deck, onChange }) {
-  const lang = currentLang();
-  const choices = PRESETS.map(({ id, colours, name, prompt }) => ({ id, colours, name: name[lang], prompt: prompt[lang], both: Object.values(prompt) }));
+  const choices = PRESETS.map(({ id, colours }) => ({ id, colours, name: t(`preset.${id}`), prompt: t(`prompt.${id}`) }));
   if (deck.deckStyle) {
     const colours = coloursIn(deck.deckStyle);
-    choices.unshift({ id: "deck", colours, name: t("style.fromDeck"), prompt: deck.deckStyle, both: [deck.deckStyle] });
+    choices.unshift({ id: "deck", colours, name: t("style.fromDeck"), prompt: deck.deckStyle });
   }
   return html`
     <fieldset>
       <legend>${t("style.heading")}</legend>
       <div class="presets">
         ${choices.map(
-          ({ id, colours, name, prompt, both }) => html`
+          ({ id, colours, name, prompt }) => html`
             <label class="preset" key=${id}>
-              <input type="radio" name="style" checked=${both.includes(deck.style)} onChange=${() => onChange({ style: prompt })} />
+              <input type="radio" name="style" checked=${deck.preset ? deck.preset === id : deck.style === prompt} onChange=${() => onChange({ style: prompt, preset: id })} />
               <${Swatch} colours=${colours} />
               <span>${name}</span>
             </label>`,
@@ -40,7 +39,7 @@ function StyleChoice({ deck, onChange }) {
       </div>
       <label for="style-prompt">${t("style.prompt")}</label>
       <textarea id="style-prompt" rows="3" value=${deck.style} aria-describedby="style-hint"
-        onInput=${(event) => onChange({ style: event.target.value })}></textarea>
+        onInput=${(event) => onChange({ style: event.target.value, preset: null })}></textarea>
       <p class="hint" id="style-hint">${t("style.promptHint")}</p>
     </fieldset>`;
 }

@@ -1,12 +1,10 @@
 /** The start of a deck: what it would cost and how long it would take, and the button. */
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
-import { useAction } from "./action.js";
 import { estimateBatch, startBatch } from "./api.js";
 import { budgetValue, pagesToMake, ratioValue, toRequest } from "./deck.js";
-import { formatCost, formatSeconds } from "./format.js";
-import { t, tn } from "./i18n.js";
+import { formatCost, formatSeconds, t, tn } from "./i18n.js";
 import { keep, recall } from "./keep.js";
-import { ProblemNote } from "./ui.js";
+import { ProblemNote, useAction } from "./ui.js";
 
 const SETTLE_MS = 350;
 

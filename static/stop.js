@@ -1,9 +1,8 @@
 /** Stopping a deck: asked once more, because pictures under way may be paid for all the same. */
 import { html, useState } from "./vendor/htm-preact.js";
-import { useAction } from "./action.js";
 import { cancelBatch } from "./api.js";
 import { t } from "./i18n.js";
-import { Dialog, Icon, ProblemNote } from "./ui.js";
+import { Dialog, Icon, ProblemNote, useAction } from "./ui.js";
 
 /** @typedef {import("./api.js").Batch} Batch */
 

@@ -1,24 +1,24 @@
-/** Small shared parts: icons, the modal dialog, a problem in words. */
-import { html, useLayoutEffect, useRef } from "./vendor/htm-preact.js";
-import { Problem } from "./api.js";
+/** Small shared parts: icons, the modal dialog, what buttons do, a problem in words. */
+import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { Problem, Unreachable } from "./api.js";
 
 const ICONS = {
   file: "M14 3H7a2 2 0 0 0-2 2v14a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2V8zM14 3v5h5M9 13h6M9 17h4",
   paste: "M9 4H6a1 1 0 0 0-1 1v15a1 1 0 0 0 1 1h12a1 1 0 0 0 1-1V5a1 1 0 0 0-1-1h-3M9 3h6v4H9zM9 12h6M9 16h4",
-  spark: "M12 3l1.900 5.600L19.500 10.500 13.900 12.400 12 18l-1.900-5.600L4.500 10.500l5.600-1.900zM19 16v4M17 18h4",
-  history: "M3.500 12a8.500 8.500 0 1 0 2.600-6.100L3.500 8.400M3.500 4v4.400h4.400M12 7.500V12l3 2",
+  spark: "M12 3l1.9 5.6L19.5 10.5 13.9 12.4 12 18l-1.9-5.6L4.5 10.5l5.6-1.9zM19 16v4M17 18h4",
+  history: "M3.5 12a8.5 8.5 0 1 0 2.6-6.1L3.5 8.4M3.5 4v4.4h4.4M12 7.5V12l3 2",
   plus: "M12 5v14M5 12h14",
-  left: "M14.500 5.500L8 12l6.500 6.500",
-  right: "M9.500 5.500L16 12l-6.500 6.500",
+  left: "M14.5 5.5L8 12l6.5 6.5",
+  right: "M9.5 5.5L16 12l-6.5 6.5",
   close: "M6 6l12 12M18 6L6 18",
-  download: "M12 4v11M7 10.500l5 5 5-5M5 20h14",
-  alert: "M12 8.500v4.500M12 16.500v.010M12 3.500l9.200 16H2.800z",
-  check: "M5 12.500l4.500 4.500L19 7.500",
-  stop: "M8 6.500h8a1.500 1.500 0 0 1 1.500 1.500v8a1.500 1.500 0 0 1-1.500 1.500H8A1.500 1.500 0 0 1 6.500 16V8A1.500 1.500 0 0 1 8 6.500z",
-  again: "M4.500 12a7.500 7.500 0 0 1 13-5.100L20 9.500M20 4.500v5h-5M19.500 12a7.500 7.500 0 0 1-13 5.100L4 14.500M4 19.500v-5h5",
+  download: "M12 4v11M7 10.5l5 5 5-5M5 20h14",
+  alert: "M12 8.5v4.5M12 16.5v.01M12 3.5l9.2 16H2.8z",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  stop: "M8 6.5h8a1.5 1.5 0 0 1 1.5 1.5v8a1.5 1.5 0 0 1-1.5 1.5H8A1.5 1.5 0 0 1 6.5 16V8A1.5 1.5 0 0 1 8 6.5z",
+  again: "M4.5 12a7.5 7.5 0 0 1 13-5.1L20 9.5M20 4.5v5h-5M19.5 12a7.5 7.5 0 0 1-13 5.1L4 14.5M4 19.5v-5h5",
   log: "M5 6h14M5 10h14M5 14h9M5 18h6",
-  moon: "M19.500 14.500A8 8 0 0 1 9.500 4.500a8 8 0 1 0 10 10z",
-  sun: "M12 8.200a3.800 3.800 0 1 0 0 7.600 3.800 3.800 0 0 0 0-7.600M12 3v1.800M12 19.200V21M3 12h1.800M19.200 12H21M5.600 5.600l1.300 1.300M17.100 17.100l1.300 1.300M5.600 18.400l1.300-1.300M17.100 6.900l1.300-1.300",
+  moon: "M19.5 14.5A8 8 0 0 1 9.5 4.5a8 8 0 1 0 10 10z",
+  sun: "M12 8.2a3.8 3.8 0 1 0 0 7.6 3.8 3.8 0 0 0 0-7.6M12 3v1.8M12 19.2V21M3 12h1.8M19.2 12H21M5.6 5.6l1.3 1.3M17.1 17.1l1.3 1.3M5.6 18.4l1.3-1.3M17.1 6.9l1.3-1.3",
   plug: "M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4",
 };
 
@@ -74,4 +74,33 @@ export function ProblemNote({ title, error }) {
           : html`<ul>${parts.map(({ where, message }) => html`<li><b>${where}</b> ${message}</li>`)}</ul>`}
       </div>
     </div>`;
+}
+
+/**
+ * Something the reader wants of the service: once at a time, and in words when it does not work.
+ * @template T
+ * @param {(result: T) => void} onDone
+ * @returns {{busy: boolean, problem: Error | null, run: (call: () => Promise<T>) => Promise<void>}}
+ */
+export function useAction(onDone) {
+  const running = useRef(false);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState(null);
+
+  async function run(call) {
+    if (running.current) return; // A double click comes before the button is disabled.
+    running.current = true;
+    setBusy(true);
+    setProblem(null);
+    try {
+      onDone(await call());
+    } catch (error) {
+      if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
+      setProblem(error);
+    } finally {
+      running.current = false;
+      setBusy(false);
+    }
+  }
+  return { busy, problem, run };
 }

@@ -1,11 +1,9 @@
 /** The pictures a slide has had: one beside the other, and back to an earlier one. */
 import { html } from "./vendor/htm-preact.js";
-import { useAction } from "./action.js";
 import { restoreVersion } from "./api.js";
-import { formatAgo } from "./format.js";
 import { Picture, smallUrl } from "./grid.js";
-import { t } from "./i18n.js";
-import { Icon, ProblemNote } from "./ui.js";
+import { formatAgo, t } from "./i18n.js";
+import { Icon, ProblemNote, useAction } from "./ui.js";
 
 /**
  * @typedef {import("./api.js").Batch} Batch

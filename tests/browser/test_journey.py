@@ -229,6 +229,29 @@ async def test_page_is_chinese_for_chinese_readers_and_whole_by_keyboard(
     assert {call.fault for call in upstream.bill.calls} == {None, "F05_content_policy"}
 
 
+async def test_download_that_is_refused_says_why_on_the_page(
+    browser: Browser, service: Served
+) -> None:
+    batch_id = await start(service.url, deck("A", "B"))
+    async with reading(browser, f"{service.url}/#batch={batch_id}") as reader:
+        await reader.see(".frame.is-done img", count=2)
+        for picture in service.folder.rglob("slide_*"):
+            if picture.suffix in {".png", ".jpg", ".webp"}:
+                picture.unlink()
+        place = reader.page.url
+        for name in ("PowerPoint", "PDF", "the pictures"):
+            await reader.page.get_by_role("link", name=re.compile(name)).click()
+            await reader.see("[role=alert]:has-text('no finished picture to take home')")
+        await reader.context.route("**/export.*", lambda route: route.fulfill(status=503, body=""))
+        await reader.page.get_by_role("link", name=re.compile("PDF")).click()
+        await reader.see("[role=alert]:has-text('The service answered 503')")
+        await reader.context.unroute("**/export.*")
+        await reader.context.route("**/export.*", lambda route: route.abort())
+        await reader.page.get_by_role("link", name=re.compile("PDF")).click()
+        await reader.see("[role=alert]:has-text('does not answer')")
+        assert reader.page.url == place
+
+
 async def test_file_that_is_dropped_is_read(browser: Browser, service: Served) -> None:
     async with reading(browser, service.url) as reader:
         await reader.see(".dropzone")

@@ -1,11 +1,14 @@
 """Files over HTTP: the pictures, whole and small, and the page."""
 
 import io
+import os
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from slideloom.web.page_files import PageFiles
 from tests.support.pictures import picture
 from tests.support.service import Running
 
@@ -83,3 +86,81 @@ async def test_small_copy_is_not_served_when_its_picture_is_gone(service: Runnin
         assert (await service.get(url + query))[0] == 404
     assert (await service.get(f"/assets/.thumbnails/{thumbnails(service)[0].name}"))[0] == 404
     assert (await service.get(f"/assets/slide_{'0' * 32}.png?w=320"))[0] == 404
+
+
+async def read_page(service: Running, lang: str) -> str:
+    async with service.client.get(service.url, headers={"Accept-Language": lang}) as answer:
+        assert "Accept-Language" in answer.headers["Vary"]
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Content-Encoding"] == "gzip"
+        return await answer.text()
+
+
+async def test_page_names_its_files_by_a_version_that_may_be_kept_for_good(
+    service: Running,
+) -> None:
+    urls = re.findall(r'"(/static/[^"]+\.(?:js|css))"', await read_page(service, "en"))
+    assert len(urls) > 20
+    assert {url.split("/")[2][:2] for url in urls} == {"v-"}
+    for url in urls:
+        async with service.client.get(service.url + url) as answer:
+            assert answer.status == 200
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_file_asked_for_by_name_or_by_an_old_version_is_asked_for_again(
+    service: Running,
+) -> None:
+    await read_page(service, "en")
+    for url in ("/static/main.js", "/static/v-0123456789ab/main.js"):
+        async with service.client.get(service.url + url) as answer:
+            assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+    for url in ("/static/v-0123456789ab/assets/x.png", "/static/v-0123456789ab/", "/static/"):
+        assert (await service.get(url))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("lang", "tag", "other"), [("en", "en", "zh"), ("zh-TW,zh", "zh-CN", "en")]
+)
+async def test_page_speaks_and_loads_the_readers_language_alone(
+    service: Running, lang: str, tag: str, other: str
+) -> None:
+    text = await read_page(service, lang)
+    assert f'<html lang="{tag}">' in text
+    assert f"/words-{tag[:2]}.js" in text
+    assert f"/words-{other}.js" not in text
+
+
+async def test_version_changes_with_any_file_and_compressed_bytes_follow(tmp_path: Path) -> None:
+    (tmp_path / "vendor").mkdir()
+    files = [tmp_path / "a.js", tmp_path / "b.css", tmp_path / "vendor" / "c.js"]
+    for path in files:
+        path.write_text("x" * 2000)
+    page_files = PageFiles(tmp_path)
+    page = '<link href="/static/a.js"><img src="/static/logo.svg">'
+    named = await page_files.name_version(page)
+    assert re.fullmatch(
+        r'<link href="/static/v-[0-9a-f]{12}/a.js"><img src="/static/logo.svg">', named
+    )
+    assert await page_files.name_version(page) == named
+    scope = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"gzip")]}
+    for path in files:
+        name = str(path.relative_to(tmp_path))
+        first = await page_files.get_response(name, scope)
+        assert (await page_files.get_response(name, scope)).body is first.body
+        path.write_text("y" * 3000)
+        os.utime(path, ns=(0, 0))
+        assert (await page_files.get_response(name, scope)).body != first.body
+        assert await page_files.name_version(page) != named
+        named = await page_files.name_version(page)
+
+
+@pytest.mark.parametrize("headers", [{"Accept-Encoding": "br"}, {"Range": "bytes=0-99"}])
+async def test_who_takes_nothing_compressed_gets_it_as_it_is(
+    service: Running, headers: dict[str, str]
+) -> None:
+    async with service.client.get(f"{service.url}/static/page.css", headers=headers) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert (await answer.read()).startswith(b"/* Tokens")
+        assert "Accept-Encoding" in answer.headers["Vary"]

@@ -139,7 +139,7 @@ def _is_pdf_ready(data: bytes, png: Image.Image) -> bool:
 
 
 def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
-    """The picture, upright; a JPEG not much larger than `wanted_px`.
+    """The picture, upright; a JPEG not much wider than `wanted_px`.
 
     Raises:
         NotAPicture: it is broken, or larger than its header says.
@@ -148,7 +148,7 @@ def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
         opened = Image.open(io.BytesIO(data), formats=_FORMATS)
         _check_pixels(opened)
         if wanted_px is not None:
-            opened.draft(None, (wanted_px, wanted_px))
+            opened.draft(None, (wanted_px, 1))
         opened.load()
         ImageOps.exif_transpose(opened, in_place=True)
         return _in_eight_bits(opened)

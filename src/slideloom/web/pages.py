@@ -7,6 +7,7 @@ from pathlib import Path
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -17,6 +18,8 @@ from starlette.types import Scope
 from slideloom.domain.images import NotAPicture
 from slideloom.errors import StoreError
 from slideloom.web.endpoint import services
+from slideloom.web.page_files import IMMUTABLE, PageFiles
+from slideloom.web.problems import reader_language
 
 PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -29,13 +32,11 @@ _PREFIX_META = 'name="api-prefix" content="/api"'
 """Where the page reads the API's prefix."""
 _PROVIDER_META = 'name="provider" content=""'
 """Where it reads who makes the pictures, so that it need not ask before it shows anything."""
-_GZIP_FROM_BYTES = 1000
-"""What is smaller fits into one packet anyway."""
+_ENGLISH, _CHINESE = ('<html lang="en">', "/words-en.js"), ('<html lang="zh-CN">', "/words-zh.js")
+"""What it says of its language before the script has a look at what the reader chose."""
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
 _WIDTHS_PX = {"320": 320, "640": 640, "1280": 1280}
 """Of small copies, by the query's `w`: few, because each is kept."""
-_IMMUTABLE = "public, max-age=31536000, immutable"
-"""A picture's name is made for it alone, so it never changes."""
 
 
 class _Pictures(StaticFiles):
@@ -47,7 +48,8 @@ class _Pictures(StaticFiles):
         response = await _find_small(path, scope) or await super().get_response(path, scope)
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         if response.status_code in {200, 206, 304}:
-            response.headers["Cache-Control"] = _IMMUTABLE
+            # Its name is made for it alone.
+            response.headers["Cache-Control"] = IMMUTABLE
         return response
 
 
@@ -63,30 +65,25 @@ async def _find_small(name: str, scope: Scope) -> Response | None:
     return Response(small, media_type="image/webp")
 
 
-class _PageFiles(StaticFiles):
-    """The page's own files; the image folder that may lie below is not among them."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        if Path(path).parts[:1] == ("assets",):
-            raise HTTPException(404)
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
-
 def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
     """The routes of the page (`static`), the viewer and the pictures (`images`)."""
     # Not left to the machine: some registries call scripts text/plain.
     mimetypes.add_type("text/javascript", ".js")
     mimetypes.add_type("text/javascript", ".mjs")
+    page_files = PageFiles(static)
 
     async def page(request: Request) -> Response:
         provider = services(request).provider
         text = (static / "index.html").read_text(encoding="utf-8")
+        text = await page_files.name_version(text)
+        if reader_language(request) == "zh":
+            for english, chinese in zip(_ENGLISH, _CHINESE, strict=True):
+                text = text.replace(english, chinese)
         text = text.replace(_PREFIX_META, f'name="api-prefix" content="{prefix}"')
         maker = html.escape(f"{provider.name} {provider.model}")
         text = text.replace(_PROVIDER_META, f'name="provider" content="{maker}"')
         headers = {"Content-Security-Policy": PAGE_CSP, "Cache-Control": "no-cache"}
+        headers["Vary"] = "Accept-Language"
         return HTMLResponse(text, headers=headers)
 
     async def viewer(_: Request) -> Response:
@@ -94,11 +91,8 @@ def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
         return FileResponse(static / "docs.html", headers=headers)
 
     return [
-        Route("/", page),
+        Route("/", page, middleware=[Middleware(GZipMiddleware)]),
         Route(f"{prefix}/docs", viewer),
         Mount("/assets", _Pictures(directory=images, check_dir=False)),
-        Mount(
-            "/static",
-            GZipMiddleware(_PageFiles(directory=static), minimum_size=_GZIP_FROM_BYTES),
-        ),
+        Mount("/static", page_files),
     ]
