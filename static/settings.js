@@ -109,7 +109,7 @@ function More({ deck, onChange }) {
   const wrong = Number.isNaN(budgetValue(deck));
   const hasCover = pagesToMake(deck).some((page) => page.type === "cover");
   return html`
-    <details class="more" open=${deck.coverLeads || Boolean(deck.budget)}>
+    <details class="extras" open=${deck.coverLeads || Boolean(deck.budget)}>
       <summary>${t("more.heading")}</summary>
       ${hasCover &&
       html`<label class="check">

@@ -15,7 +15,7 @@ from slideloom.providers.base import Provider
 from slideloom.settings import Settings
 from tests.browser.decks import get, start
 from tests.browser.studio import StudioProvider
-from tests.support.browser import PHONE, Reader, Theme, open_browser, reading
+from tests.support.browser import Reader, Theme, open_browser, reading
 from tests.support.service import running_service
 
 _ROOT = Path(__file__).parents[2]
@@ -44,7 +44,9 @@ def _read_deck() -> dict[str, Any]:
 
 
 async def _shoot(reader: Reader, name: str) -> None:
-    await reader.page.wait_for_function("[...document.images].every((image) => image.complete)")
+    await reader.page.wait_for_function(
+        "() => [...document.images].every((image) => image.complete)"
+    )
     await reader.page.wait_for_timeout(300)
     path = _DOCS / name
     await reader.page.screenshot(path=path)
@@ -54,17 +56,14 @@ async def _shoot(reader: Reader, name: str) -> None:
 
 async def _shoot_deck(browser: Browser, url: str, batch_id: str, studio: StudioProvider) -> None:
     place = f"{url}/#batch={batch_id}"
-    shots: tuple[tuple[str, Theme, tuple[int, int]], ...] = (
-        ("page.png", "light", _SIZE),
-        ("page-dark.png", "dark", PHONE),
-    )
-    for name, theme, size in shots:
-        async with reading(browser, place, theme=theme, size=size, device_scale_factor=2) as reader:
+    shots: tuple[tuple[str, Theme], ...] = (("page.png", "light"), ("page-dark.png", "dark"))
+    for name, theme in shots:
+        async with reading(
+            browser, place, theme=theme, size=_SIZE, device_scale_factor=1.5
+        ) as reader:
             await reader.see(".frame.is-done", count=len(_read_deck()["slides"]) - len(_LATE))
-            if theme == "dark":
-                studio.go.set()
-                await reader.see(".state-completed")
             await _shoot(reader, name)
+    studio.go.set()
 
 
 async def main() -> None:
