@@ -1,14 +1,17 @@
 """The whole way of a deck through the page, with what goes wrong on it."""
 
+import asyncio
 import re
 import signal
+import statistics
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Route, expect
 
 from tests.browser.conftest import model_settings
-from tests.browser.decks import FAILS_ONCE, MARKDOWN, deck, get, start
+from tests.browser.decks import FAILS_ONCE, MARKDOWN, deck, get, post, start
 from tests.support.browser import Reader, reading
 from tests.support.process import Served, served
 from tests.support.upstream import Plan, Upstream
@@ -98,7 +101,7 @@ async def test_deck_is_brought_edited_made_mended_compared_and_taken_home(
 async def test_service_that_is_killed_in_the_middle_comes_back_into_the_same_view(
     browser: Browser, upstream: Upstream, tmp_path: Path
 ) -> None:
-    upstream.plan = Plan(latency_s=0.8)
+    upstream.plan = Plan(latency_s=0.5)
     settings = model_settings(upstream)
     with served(tmp_path, **settings) as first:
         port = first.url.rsplit(":", 1)[1].strip("/")
@@ -154,7 +157,7 @@ async def test_second_tab_shows_the_same_and_sees_what_the_first_does(
 async def test_broken_stream_is_made_up_for_by_asking_until_it_is_back(
     browser: Browser, service: Served, upstream: Upstream
 ) -> None:
-    upstream.plan = Plan(latency_s=1)
+    upstream.plan = Plan(latency_s=0.5)
     batch_id = await start(service.url, deck(*"ABCDEFGH", max_workers=1), wait=False)
     async with reading(browser, "about:blank") as reader:
         await reader.context.route("**/events?*", lambda route: route.abort())
@@ -209,6 +212,10 @@ async def test_page_is_chinese_for_chinese_readers_and_whole_by_keyboard(
         await page.keyboard.press("Escape")
         focused = await page.evaluate("document.activeElement.innerText")
         assert "编辑第 2 页" in focused
+        await page.get_by_label("素纸").check(force=True)
+        await page.get_by_role("button", name="English").click()
+        await expect(page.get_by_label("Paper")).to_be_checked()
+        await page.get_by_role("button", name="中文").click()
         await page.get_by_role("button", name="生成 6 页").focus()
         await page.keyboard.press("Enter")
         await reader.see(".state-partly:has-text('有缺页')")
@@ -227,6 +234,37 @@ async def test_page_is_chinese_for_chinese_readers_and_whole_by_keyboard(
         await reader.see(".state-partly:has-text('with gaps')")
         assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert {call.fault for call in upstream.bill.calls} == {None, "F05_content_policy"}
+
+
+async def test_new_picture_is_shown_small_within_half_a_second_of_its_save(
+    browser: Browser, service: Served
+) -> None:
+    batch_id = await start(service.url, deck(*"ABCD"))
+    async with reading(browser, f"{service.url}/#batch={batch_id}") as reader:
+        await reader.see("main[data-live='true']")
+        await _wait_for_small_pictures(reader, 4)
+        for n in (1, 2, 3):
+            await post(service.url, f"/slide/batch/{batch_id}/slides/s{n}/regenerate")
+        shown = await _wait_for_small_pictures(reader, 7)
+        folder = service.folder / "static" / "assets"
+        waits_s = [at_s - (folder / name).stat().st_mtime for name, at_s in shown[-3:]]
+        assert min(waits_s) > 0
+        assert statistics.median(waits_s) <= 0.5
+        whole = [one.url for one in reader.requests if re.search(r"/assets/[^?]+$", one.url)]
+        assert whole == []
+
+
+async def _wait_for_small_pictures(reader: Reader, count: int) -> list[tuple[str, float]]:
+    """Names of pictures, and when the page had their copies, on the wall clock."""
+    found: list[tuple[str, float]] = []
+    while len(found) < count:
+        found = await reader.page.evaluate(
+            """() => performance.getEntriesByType("resource")
+              .filter(({ name }) => name.includes("?w="))
+              .map(({ name, responseEnd }) => [name, performance.timeOrigin + responseEnd])"""
+        )
+        await asyncio.sleep(0.05)
+    return [(Path(urlsplit(url).path).name, at_ms / 1000) for url, at_ms in found]
 
 
 async def test_download_that_is_refused_says_why_on_the_page(
