@@ -1,11 +1,11 @@
 /** The deck before it is made: its pages as a storyboard, how they should look, and the start. */
 import { html } from "./vendor/htm-preact.js";
 import { deckTitle, pagesToMake } from "./deck.js";
+import { gridStyle, Sheet } from "./grid.js";
 import { t, tn } from "./i18n.js";
 import { PageEditor } from "./page-editor.js";
 import { alterPlace, goTo, linkTo } from "./place.js";
 import { Settings } from "./settings.js";
-import { gridStyle, Sheet } from "./sheet.js";
 import { StartBar } from "./start.js";
 
 /**

@@ -1,9 +1,9 @@
 /** How far a deck is, in figures and as threads. */
 import { html } from "./vendor/htm-preact.js";
 import { isFinal } from "./fold.js";
+import { useNow } from "./follow.js";
 import { formatClock, formatCost, formatSeconds, t } from "./i18n.js";
 import { Icon } from "./ui.js";
-import { useNow } from "./watch.js";
 
 /** @typedef {import("./api.js").Batch} Batch */
 
@@ -16,7 +16,7 @@ export function Weave({ batch }) {
     </div>`;
 }
 
-/** @param {{watched: import("./watch.js").Watched}} props */
+/** @param {{watched: import("./follow.js").Watched}} props */
 export function Facts({ watched }) {
   const { batch } = watched;
   const ended = isFinal(batch);
@@ -31,7 +31,7 @@ export function Facts({ watched }) {
     </div>`;
 }
 
-/** @param {import("./watch.js").Watched} watched @param {boolean} ended @param {number} nowMs */
+/** @param {import("./follow.js").Watched} watched @param {boolean} ended @param {number} nowMs */
 function figures({ batch, workedS, workedAtMs, toldAtMs }, ended, nowMs) {
   const left = batch.estimated_remaining_time;
   const leftS = left === null ? null : Math.max(1, Math.round(left - (nowMs - toldAtMs) / 1000));

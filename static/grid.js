@@ -1,12 +1,12 @@
 /** The slides as cards: waiting, being drawn, a picture, or why there is none. */
 import { html, useState } from "./vendor/htm-preact.js";
 import { retrySlides } from "./api.js";
+import { ratioValue } from "./deck.js";
 import { isFinal } from "./fold.js";
+import { useNow } from "./follow.js";
 import { formatSeconds, t } from "./i18n.js";
 import { alterPlace } from "./place.js";
-import { gridStyle, Sheet } from "./sheet.js";
 import { Icon, useAction } from "./ui.js";
-import { useNow } from "./watch.js";
 
 /** So many pictures are fetched at once; the others when they are scrolled to. */
 const NEAR = 8;
@@ -93,3 +93,18 @@ export function Picture({ url, alt = "", loading = "eager", sizes }) {
 
 /** A picture's copy; the service makes them 320, 640 and 1280 pixels wide. @param {string} url @param {number} px */
 export const smallUrl = (url, px) => `${url}?w=${px}`;
+
+/** A slide before it has a picture: its words on paper, in its own proportions. What surrounds it says them aloud. @param {{type?: string, title: string, text?: string}} props */
+export function Sheet({ type = "content", title, text = "" }) {
+  return html`
+    <span class=${`sheet sheet-${type}`} aria-hidden="true">
+      <span class="sheet-title">${title}</span>
+      ${text && html`<span class="sheet-text">${text}</span>`}
+    </span>`;
+}
+
+/** What a grid of slides needs to know about their shape. @param {string} ratio */
+export function gridStyle(ratio) {
+  const value = ratioValue(ratio) ?? 16 / 9;
+  return { "--ratio": value, "--card-min": `${Math.round(Math.min(300, Math.max(150, 170 * Math.sqrt(value) * 1.16)))}px` };
+}

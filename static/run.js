@@ -3,6 +3,7 @@ import { html, useEffect } from "./vendor/htm-preact.js";
 import { retrySlides } from "./api.js";
 import { Facts, stateWord, Weave } from "./facts.js";
 import { isFinal } from "./fold.js";
+import { useBatch } from "./follow.js";
 import { SlideGrid } from "./grid.js";
 import { t, tn } from "./i18n.js";
 import { LogDialog } from "./log.js";
@@ -11,7 +12,6 @@ import { StopButton } from "./stop.js";
 import { TakeAway } from "./takeaway.js";
 import { Icon, ProblemNote, useAction } from "./ui.js";
 import { Viewer } from "./viewer.js";
-import { useBatch } from "./watch.js";
 
 /** @typedef {import("./api.js").Batch} Batch */
 

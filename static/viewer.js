@@ -1,10 +1,9 @@
 /** One slide large, with what can be done with it. Arrow keys go to its neighbours. */
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { About } from "./about.js";
-import { Face, Picture } from "./grid.js";
+import { Face, gridStyle, Picture } from "./grid.js";
 import { t } from "./i18n.js";
 import { alterPlace } from "./place.js";
-import { gridStyle } from "./sheet.js";
 import { Dialog, IconButton } from "./ui.js";
 import { Compare, VersionStrip } from "./versions.js";
 
