@@ -101,15 +101,18 @@ async def test_deck_is_brought_edited_made_mended_compared_and_taken_home(
 async def test_service_that_is_killed_in_the_middle_comes_back_into_the_same_view(
     browser: Browser, upstream: Upstream, tmp_path: Path
 ) -> None:
-    upstream.plan = Plan(latency_s=0.5)
     settings = model_settings(upstream)
     with served(tmp_path, **settings) as first:
         port = first.url.rsplit(":", 1)[1].strip("/")
         batch_id = await start(first.url, deck(*"ABCD", max_workers=1), wait=False)
+        while (await get(first.url, f"/slide/batch/{batch_id}"))["successful"] == 0:
+            await asyncio.sleep(0.02)
+        upstream.plan = Plan(latency_s=60)  # a call is under way however slow the browser is
         async with reading(browser, f"{first.url}/#batch={batch_id}") as reader:
-            await reader.see(".frame.is-done")
+            await reader.see(".frame.is-generating")
             first.process.send_signal(signal.SIGKILL)
             await reader.see(".banners [role=alert] .note")
+            upstream.plan = Plan(latency_s=0.15)
             with served(tmp_path, PORT=port, **settings):
                 await reader.see(".banners [role=alert]:empty", count=1)
                 await reader.see(".state-partly, .state-completed")
@@ -157,7 +160,7 @@ async def test_second_tab_shows_the_same_and_sees_what_the_first_does(
 async def test_broken_stream_is_made_up_for_by_asking_until_it_is_back(
     browser: Browser, service: Served, upstream: Upstream
 ) -> None:
-    upstream.plan = Plan(latency_s=0.5)
+    upstream.plan = Plan(latency_s=0.8)
     batch_id = await start(service.url, deck(*"ABCDEFGH", max_workers=1), wait=False)
     async with reading(browser, "about:blank") as reader:
         await reader.context.route("**/events?*", lambda route: route.abort())

@@ -212,6 +212,12 @@ def test_copy_of_a_print_picture_has_screen_colours() -> None:
     assert is_near(small.getpixel((160, 90)), (255, 255, 255))
 
 
+@pytest.mark.parametrize(("mode", "kind"), [("L", "PNG"), ("CMYK", "JPEG")])
+def test_copy_in_other_colours_leaves_the_profile_behind(mode: str, kind: str) -> None:
+    data = encode(Image.new(mode, (400, 225)), kind, icc_profile=b"of grey or ink")
+    assert "icc_profile" not in decode(shrink_to_width(data, 320)).info
+
+
 def test_copy_stays_see_through_and_keeps_its_colour_profile() -> None:
     clear = Image.new("RGBA", (400, 225), (200, 20, 20, 0))
     small = decode(shrink_to_width(encode(clear, icc_profile=b"a profile"), 320))
