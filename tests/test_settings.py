@@ -96,10 +96,9 @@ def test_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
 
 
 def test_settings_without_effect_are_told() -> None:
-    _, warnings = load_settings({"ALLOWED_HOSTS": "x", "IMAGE_RETENTION_DAYS": "1"})
+    _, warnings = load_settings({"ALLOWED_HOSTS": "x"})
     assert warnings == [
         "ALLOWED_HOSTS has no effect in this version",
-        "IMAGE_RETENTION_DAYS has no effect in this version",
     ]
 
 

@@ -167,6 +167,7 @@ def _to_limits(settings: Settings) -> EngineLimits:
         batch_timeout_s=settings.batch_timeout_seconds,
         single_workers=settings.batch_max_workers,
         keep_finished_s=settings.batch_cleanup_hours * _HOUR_S,
+        keep_pictures_s=settings.image_retention_days * 24 * _HOUR_S,
         resume_in_flight=settings.resume_in_flight,
     )
 

@@ -35,10 +35,7 @@ _REFUSED = {
     "API_TOKENS": "tokens",
 }
 """Contract settings this version does not carry out, and that would be dangerous to ignore."""
-_IGNORED = (
-    "ALLOWED_HOSTS",
-    "IMAGE_RETENTION_DAYS",
-)
+_IGNORED = ("ALLOWED_HOSTS",)
 """Contract settings this version does not carry out: the operator is told."""
 _SECRETS = ("LLM_API_KEY", "LLM_IMAGE_API_KEY")
 _LONG_KEY = 16
@@ -120,6 +117,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Free disk space below which no picture is ordered, in MB."""
     log_retention_days: Annotated[int, Meta(ge=1, le=36500)] = 30
     """Days log files are kept."""
+    image_retention_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+    """Days pictures are kept, whoever still points at them; 0: for ever."""
 
     @property
     def image_keys(self) -> tuple[str, ...]:

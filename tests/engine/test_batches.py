@@ -369,6 +369,14 @@ async def test_records_of_old_batches_are_cleaned_up_but_pictures_stay(
         with pytest.raises(UnknownBatch):
             await shop.engine.get(state.batch_id)
         assert shop.images.kept == pictures
+        assert shop.images.forgotten_s == []
+
+
+async def test_old_pictures_go_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slideloom.engine.batches.wall_s", lambda: 4e9)
+    async with Workshop(keep_pictures_s=1e9) as shop:
+        await asyncio.sleep(1)
+        assert shop.images.forgotten_s == [3e9]
 
 
 async def test_single_slide_answers_while_batches_run() -> None:

@@ -300,3 +300,23 @@ async def test_picture_that_is_being_kept_when_its_slide_is_cut_off_is_kept(
     assert await store.find_kept(draft.stem) is not None
     assert list(folder.glob(".part-*")) == []
     await store.close()
+
+
+async def test_old_pictures_are_deleted_with_their_small_copies_and_nothing_else(
+    folder: Path,
+) -> None:
+    store = await open_store(folder)
+    names = []
+    for page_num in (1, 2):
+        draft = await store.open_draft(page_num=page_num)
+        await draft.write(picture(size=(800, 450)))
+        await draft.inspect()
+        names.append(await draft.keep())
+        await store.read_small(names[-1], width_px=320)
+    (folder / "logo.png").write_bytes(b"not ours")
+    for path in (folder / names[0], folder / "logo.png"):
+        os.utime(path, (1000, 1000))
+    assert await store.forget_old(before_s=2000) == 1
+    assert {path.name for path in folder.glob("[!.]*")} == {names[1], "logo.png"}
+    assert [path.name for path in folder.glob(".thumbnails/*")] == [f"{names[1]}.320.webp"]
+    await store.close()

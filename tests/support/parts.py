@@ -187,6 +187,8 @@ class MemoryImageStore:
         self.discarded = 0
         self.full = False
         self.keep_fails: Exception | None = None
+        self.forgotten_s: list[float] = []
+        """Before which times pictures were to be deleted; it knows of none when it was kept."""
 
     async def check_space(self) -> None:
         if self.full:
@@ -216,6 +218,10 @@ class MemoryImageStore:
 
     async def read_small(self, name: str, *, width_px: int) -> bytes:
         return shrink_to_width(await self.read(name), width_px)
+
+    async def forget_old(self, *, before_s: float) -> int:
+        self.forgotten_s.append(before_s)
+        return 0
 
     async def keep_reference(self, data: bytes) -> str:
         await self.check_space()

@@ -300,13 +300,17 @@ class BatchEngine:
     # Housekeeping.
 
     async def _clean_up(self) -> None:
-        """Drop the records of batches that ended long ago; their pictures stay."""
+        """Drop the records of batches that ended long ago; their pictures stay, or longer."""
         while True:
             try:
                 now_s = wall_s()
                 before_s = now_s - self._limits.keep_finished_s
                 forgotten = await self._store.forget_finished(before_s=before_s, now_s=now_s)
                 await self._maker.results.forget_old()
+                if self._limits.keep_pictures_s:
+                    before_s = now_s - self._limits.keep_pictures_s
+                    pictures = await self._maker.images.forget_old(before_s=before_s)
+                    self._log.info("pictures_cleaned_up", pictures=pictures)
                 if forgotten:
                     self._runs.roster.forget_ended()
                     self._log.info("records_cleaned_up", batches=forgotten)

@@ -58,6 +58,8 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
     """Single slides under way at once."""
     keep_finished_s: float
     """How long a finished batch's record is kept."""
+    keep_pictures_s: float = 0.0
+    """How long pictures are kept; 0: for ever."""
     resume_in_flight: InFlightPolicy = "fail"
 
 

@@ -265,6 +265,14 @@ class ImageStore(Protocol):
         """
         ...
 
+    async def forget_old(self, *, before_s: float) -> int:
+        """Delete the pictures kept before that wall-clock time, for good; how many.
+
+        Raises:
+            StoreError: the folder cannot be read or written.
+        """
+        ...
+
     async def keep_reference(self, data: bytes) -> str:
         """Keep a style reference durably, made small; its name, the same for the same bytes.
 

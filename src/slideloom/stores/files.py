@@ -20,7 +20,7 @@ from slideloom.stores.references import (
     prepare_references,
     read_reference,
 )
-from slideloom.stores.thumbnails import find_thumbnail, keep_thumbnail, prepare_thumbnails
+from slideloom.stores.thumbnails import find_thumbnail, keep_thumbnail, sweep_thumbnails
 
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
 """What drafts are kept as; whatever else lies in the folder is none of ours."""
@@ -94,6 +94,10 @@ class FileImageStore:
             small = await self._disk.shrink(self._make_small, name, width_px)
         return small
 
+    async def forget_old(self, *, before_s: float) -> int:
+        """See `ImageStore`; small copies go too."""
+        return await self._disk.read(_forget_old, self._folder, before_s)
+
     async def keep_reference(self, data: bytes) -> str:
         """See `ImageStore`."""
         await self.check_space()
@@ -116,7 +120,7 @@ class FileImageStore:
         for leftover in self._folder.glob(f"{PART_PREFIX}*"):
             leftover.unlink(missing_ok=True)
         prepare_references(self._folder)
-        prepare_thumbnails(self._folder)
+        sweep_thumbnails(self._folder)
 
     def _make_small(self, name: str, width_px: int) -> bytes:
         """While this waited for a thread, somebody else may have made it."""
@@ -164,6 +168,18 @@ def _measure(folder: Path, names: list[str]) -> dict[str, int]:
         if path.is_file():
             sizes[name] = path.stat().st_size
     return sizes
+
+
+def _forget_old(folder: Path, before_s: float) -> int:
+    old = [
+        path
+        for path in folder.iterdir()
+        if _PICTURE_NAME.fullmatch(path.name) and path.lstat().st_mtime < before_s
+    ]
+    for path in old:
+        path.unlink(missing_ok=True)
+    sweep_thumbnails(folder)
+    return len(old)
 
 
 def _read_pieces(path: Path) -> Iterator[bytes]:

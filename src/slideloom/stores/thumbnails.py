@@ -12,7 +12,7 @@ _FOLDER = ".thumbnails"
 """Hidden in the pictures' folder, so never served as such."""
 
 
-def prepare_thumbnails(images: Path) -> None:
+def sweep_thumbnails(images: Path) -> None:
     """Sweep what a crash left half-written, and the copies of pictures that are gone."""
     thumbnails = list((images / _FOLDER).glob("*"))
     kept = {path.name for path in images.iterdir()} if thumbnails else ()
