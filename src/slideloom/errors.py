@@ -344,6 +344,8 @@ class NotTakenUp(StoreError):
 class NotWrittenYet(StoreError):
     """A wish is carried out as far as it can be, but the store does not take it down."""
 
+    code = "not_written_yet"
+
 
 class UnreadableLog(StoreError):
     """A batch's record cannot be read, and will not become better by itself."""

@@ -18,6 +18,7 @@ from slideloom.client import (
     Event,
     InvalidRequest,
     NotFound,
+    ServiceFault,
     SlideRequest,
     SlideResult,
     UnexpectedAnswer,
@@ -27,7 +28,7 @@ from slideloom.client import (
 )
 from slideloom.client.caller import Ask
 from slideloom.client.records import BatchPage
-from slideloom.errors import ContentBlocked, UpstreamDown
+from slideloom.errors import ContentBlocked, StoreError, UpstreamDown
 from tests.support.fault_proxy import fault_proxy
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
@@ -182,6 +183,50 @@ async def test_paid_change_is_never_sent_twice(
     assert len(provider.calls) == 2
 
 
+async def test_paid_change_the_database_does_not_take_down_is_not_asked_for_again(
+    service: Running, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> int:
+        message = "disk gone"
+        raise StoreError(message)
+
+    monkeypatch.setattr("slideloom.engine.batches._WISH_S", 0.02)
+    monkeypatch.setattr("slideloom.engine.recorder._WRITE_PAUSES_S", (0.02,))
+    async with AsyncClient(service.url) as client:
+        batch = await client.submit(deck(1))
+        await batch.wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(service.services.engine._store, "append", fail)
+            with pytest.raises(AnswerLost, match="carried out"):
+                await batch.regenerate("s1")
+        status = await batch.wait()
+        while len(status.results[0].versions) < 2:
+            await asyncio.sleep(0.01)
+            status = await batch.wait()
+    assert len(provider.calls) == 2
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_paid_change_behind_a_proxy_that_gives_up_is_not_asked_for_again(status: int) -> None:
+    asked = []
+
+    async def give_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 %d Gone\r\nContent-Length: 0\r\n\r\n" % status)
+        writer.close()
+
+    async with await asyncio.start_server(give_up, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncClient(url, patience_s=0.5) as client:
+            batch = AsyncBatch(client._caller, "/batch", "b")
+            with pytest.raises(AnswerLost, match=str(status)):
+                await batch.retry()
+            assert len(asked) == 1
+            with pytest.raises(ServiceFault):
+                await batch.status()
+    assert len(asked) > 2, "to ask how it is costs nothing"
+
+
 async def test_retry_regenerate_restore_and_cancel(
     service: Running, provider: ScriptedProvider
 ) -> None:
@@ -284,6 +329,8 @@ async def test_refusal_says_what_and_where_in_the_readers_language(service: Runn
             await client.get("../nothing")
         with pytest.raises(UnreadableDeck):
             await client.submit({"slides": [{1j: 2}]})
+        with pytest.raises(UnreadableDeck):
+            await client.submit({"slides": [{"title": "\ud800"}]})
 
 
 async def test_service_that_is_not_there_is_unreachable_after_a_while() -> None:
@@ -307,6 +354,13 @@ async def test_stopping_service_is_asked_again_later_and_busy_in_the_end(
             await client.submit(deck(1))
     assert refusal.value.code == "stopping"
     assert refusal.value.problem.retry_after_s == 5
+
+
+async def test_service_that_is_not_ready_says_why_at_once(service: Running) -> None:
+    service.services.engine.stopping.set()
+    async with AsyncClient(service.url) as client, asyncio.timeout(5):
+        readiness = await client.ready()
+    assert (readiness.ready, readiness.checks["engine"]) == (False, "stopping")
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ async def test_cancel_while_the_store_is_full_is_answered_and_holds(tmp_path: Pa
             disk.fill()
             async with asyncio.timeout(15):
                 status, problem = await shop.ask(f"/api/slide/batch/{batch_id}/cancel", {})
-            assert (status, problem["code"]) == (503, "storage_unavailable")
+            assert (status, problem["code"]) == (503, "not_written_yet")
             calls = len(shop.bill.calls)
             disk.clear()
             ended = await shop.finish(batch_id)

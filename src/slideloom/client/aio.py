@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Literal, Self
 from urllib.parse import urlencode
 
@@ -132,7 +133,12 @@ class AsyncClient:
         Raises:
             Unreachable, UnexpectedAnswer: there is no Slideloom.
         """
-        ask = Ask(method="GET", path="/readyz", timeout=_READY_TIMEOUT)
+        ask = Ask(
+            method="GET",
+            path="/readyz",
+            timeout=_READY_TIMEOUT,
+            also=HTTPStatus.SERVICE_UNAVAILABLE,  # it is there, and says why it is not ready
+        )
         return await self._caller.fetch(ask, Readiness)
 
     async def list(self, *, limit: int = 50, cursor: str | None = None) -> BatchPage:
@@ -145,6 +151,6 @@ class AsyncClient:
 def _encode(deck: Deck) -> bytes:
     try:
         return msgspec.json.encode(deck)
-    except (TypeError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError) as error:
         message = f"the deck holds what JSON cannot say: {error}"
         raise UnreadableDeck(message) from error

@@ -31,6 +31,8 @@ _KEEP_ALIVE_S = 3.0
 """Less than the service's five: it never hangs up on a request just being sent."""
 _PROXY_FAULTS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 """What proxies say while the service behind them is away: it may have got the request."""
+_BEGUN = "not_written_yet"
+"""The service's code for what it carries out, though its database does not answer."""
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -44,6 +46,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     repeatable: bool = True
     """Whether sending it twice does no more than once."""
     timeout: aiohttp.ClientTimeout = _TIMEOUT
+    also: int | None = None
+    """A status beside those of success whose JSON is an answer, no refusal."""
 
 
 class Caller:
@@ -116,8 +120,8 @@ class Caller:
             except (Unreachable, Refused) as error:
                 if may_pass(error, repeatable=ask.repeatable):
                     await pauses.wait(error)
-                elif isinstance(error, Unreachable):
-                    raise AnswerLost(self.url, error.reason) from error
+                elif _may_be_done(error):
+                    raise AnswerLost(self.url, _to_reason(error)) from error
                 else:
                     raise
 
@@ -131,7 +135,7 @@ class Caller:
         """
         try:
             async with self._send(ask) as answer:
-                if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+                if not _is_answer(ask, answer):
                     raise to_refusal(await _read_problem(answer))
                 yield answer
         except aiohttp.InvalidURL as error:
@@ -159,11 +163,29 @@ class Caller:
         )
 
 
+def _is_answer(ask: Ask, answer: aiohttp.ClientResponse) -> bool:
+    """Whether it is what was asked for; proxies have statuses, but not our JSON."""
+    if answer.status == ask.also:
+        return answer.content_type == "application/json"
+    return answer.status < HTTPStatus.MULTIPLE_CHOICES
+
+
 def may_pass(error: Unreachable | Refused, *, repeatable: bool) -> bool:
     """Whether the same request may be sent again, and may then succeed."""
+    if _may_be_done(error):
+        return repeatable
+    return isinstance(error, Unreachable | Busy)
+
+
+def _may_be_done(error: Unreachable | Refused) -> bool:
+    """Whether the service may have carried out what it was asked, or does so yet."""
     if isinstance(error, Unreachable):
-        return repeatable or not error.was_sent
-    return isinstance(error, Busy) or (repeatable and error.status in _PROXY_FAULTS)
+        return error.was_sent
+    return error.status in _PROXY_FAULTS or error.code == _BEGUN
+
+
+def _to_reason(error: Unreachable | Refused) -> str:
+    return error.reason if isinstance(error, Unreachable) else str(error).rstrip(".")
 
 
 async def _read_problem(answer: aiohttp.ClientResponse) -> Problem:

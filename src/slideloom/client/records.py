@@ -98,5 +98,6 @@ def parse_event(number: int, name: str, data: bytes) -> Event | None:
 
 def find_ended(event: Event) -> SlideResult | None:
     """The slide that ended with `event`, with a picture or without; mostly none."""
-    is_end = isinstance(event, SlideEvent) and event.name in {"slide.done", "slide.failed"}
-    return event.slide if is_end and isinstance(event, SlideEvent) else None
+    if isinstance(event, SlideEvent) and event.name in {"slide.done", "slide.failed"}:
+        return event.slide
+    return None

@@ -126,6 +126,7 @@ _STATUS: dict[type[SlideloomError], int] = {
     UnknownSession: 404,
     StorageFull: 507,
     UnreadableLog: 500,
+    NotWrittenYet: 503,
     StoreError: 503,
     Stopping: 503,
 }
