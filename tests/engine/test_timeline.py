@@ -84,6 +84,15 @@ async def test_stop_lets_every_reader_go() -> None:
         await asyncio.wait_for(asyncio.gather(*readers), 1)
 
 
+async def test_batch_that_is_taken_up_again_is_waited_for_again() -> None:
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        timeline = await shop.engine.submit(order(1))
+        timeline.close()
+        assert await timeline.wait_finished(timeout_s=1)
+        timeline.open()
+        assert not await timeline.wait_finished(timeout_s=1)
+
+
 async def watch_all(timeline: Timeline) -> list[Sequence[FeedItem]]:
     return [items async for items in timeline.watch(after=0)]
 

@@ -53,8 +53,10 @@ class Timeline:
         self._wake()
 
     def open(self) -> None:
-        """Somebody goes on with the batch here."""
+        """Somebody goes on with the batch here: who waits for its end waits again."""
         self.is_closed = False
+        if not self.state.is_final:
+            self._over.clear()
 
     def close(self) -> None:
         """Let those who wait go: nothing more will be announced here."""
