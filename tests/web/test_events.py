@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from yarl import URL
 
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
@@ -105,6 +106,32 @@ async def test_websocket_tells_the_same(service: Running) -> None:
     assert {one["data"]["batch_id"] for one in told} == {batch_id}
 
 
+async def test_whatever_a_reader_says_over_websocket_it_is_told_on(
+    provider: ScriptedProvider, service: Running
+) -> None:
+    provider._seconds = 0.1
+    batch_id = await begin(service, 1)
+    async with service.client.ws_connect(address(service, batch_id, "ws")) as socket:
+        await socket.send_bytes(b"\0")
+        await socket.send_str("hello")
+        names: list[str] = []
+        while not names or names[-1] != "batch.finished":
+            names.append(msgspec.json.decode((await socket.receive_str()).encode())["event"])
+    assert names[0] == "batch.started"
+
+
+async def test_who_asks_for_the_head_alone_is_not_kept_waiting(service: Running) -> None:
+    url = URL(address(service, await begin(service, 1)))
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    for path in (url.path, "/healthz"):  # on one connection: the second answer waits for the first
+        writer.write(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        heads = [await reader.readuntil(b"\r\n\r\n") for _ in range(2)]
+    writer.close()
+    assert b"text/event-stream" in heads[0]
+    assert b"application/json" in heads[1]
+
+
 @pytest.mark.parametrize(("end", "code"), [("ws", 4404), ("ws?after=x", 4422)])
 async def test_websocket_says_why_it_will_not(service: Running, end: str, code: int) -> None:
     async with service.client.ws_connect(address(service, "nope", end)) as socket:
@@ -119,6 +146,9 @@ async def test_unknown_batch_and_odd_numbers_are_problems(service: Running) -> N
         f"/api/slide/batch/{batch_id}/events", headers={"Last-Event-ID": "1e3"}
     )
     assert (status, body["code"]) == (422, "invalid_request")
+    assert body["errors"][0]["loc"] == ["header", "Last-Event-ID"]
+    _, body, _ = await service.get(f"/api/slide/batch/{batch_id}/events?after=-1")
+    assert body["errors"][0]["loc"] == ["query", "after"]
 
 
 async def test_quiet_stream_is_kept_alive(

@@ -29,12 +29,12 @@ class Line:
         self.flows.set()
         self.left = asyncio.Event()
         self.got = b""
-        self.is_over = False
+        self.ends = 0
 
     async def send(self, message: Any) -> None:
         """ASGI's; like uvicorn's, it takes what it is given and then waits for room."""
         self.got += message["body"]
-        self.is_over = self.is_over or not message["more_body"]
+        self.ends += not message["more_body"]
         if not self.flows.is_set():
             await self.flows.wait()
 
@@ -103,7 +103,23 @@ async def test_stop_ends_the_stream(*, is_slow: bool) -> None:
             line.flows.clear()
         await shop.engine.stop(grace_s=0)
         line.flows.set()
-        await wait_until(lambda: line.is_over)
+        await wait_until(lambda: line.ends > 0)
+        line.left.set()
+        await task
+        assert line.ends == 1
+
+
+async def test_stream_ends_once_however_often_that_is_called_out() -> None:
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        timeline = await shop.engine.submit(order(1))
+        line = Line()
+        task = listen(timeline, line)
+        await wait_until(lambda: bool(line.numbers()))
+        timeline.close()
+        timeline.close()
+        await wait_until(lambda: line.ends > 0)
+        await asyncio.sleep(0)
+        assert line.ends == 1
         line.left.set()
         await task
 

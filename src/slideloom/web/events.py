@@ -1,7 +1,6 @@
 """Live events of a batch, as server-sent events and over WebSocket: one timeline feeds both."""
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Awaitable, Coroutine, Sequence
 from functools import lru_cache
@@ -27,6 +26,7 @@ _KEEP_ALIVE_S = 15.0
 _COMMENT = b": here\n\n"
 _RECONNECT = b"retry: 2000\n\n"
 """Milliseconds after which a browser comes back when the stream breaks off."""
+_AFTER = ("query", "after")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _CLOSE_UNKNOWN, _CLOSE_WRONG, _CLOSE_RESTART = 4404, 4422, 1012
 """WebSocket close codes: no such batch, no such number; the service goes away."""
@@ -34,8 +34,11 @@ _CLOSE_UNKNOWN, _CLOSE_WRONG, _CLOSE_RESTART = 4404, 4422, 1012
 
 async def events(request: Request) -> Response:
     """The batch's events from a number on, then each as it happens."""
-    after = _read_after(
-        request.headers.get("last-event-id") or request.query_params.get("after"), "Last-Event-ID"
+    last_seen = request.headers.get("last-event-id")
+    after = (
+        _read_after(last_seen, ("header", "Last-Event-ID"))
+        if last_seen
+        else _read_after(request.query_params.get("after"), _AFTER)
     )
     timeline = await services(request).engine.get(request.path_params["batch_id"])
     return LongResponse(
@@ -49,7 +52,7 @@ async def websocket(socket: WebSocket) -> None:
     """The same over WebSocket, one JSON object a message."""
     parts: Services = socket.app.state.services
     try:
-        after = _read_after(socket.query_params.get("after"), "after")
+        after = _read_after(socket.query_params.get("after"), _AFTER)
         timeline = await parts.engine.get(socket.path_params["batch_id"])
     except SlideloomError as error:
         await socket.accept()  # else browsers are told nothing of the reason
@@ -58,7 +61,7 @@ async def websocket(socket: WebSocket) -> None:
         return
     await socket.accept()
     language = _read_language(socket)
-    gone = asyncio.ensure_future(_wait_gone(socket))
+    gone = asyncio.create_task(_wait_gone(socket), name="wait for a reader to leave")
     try:
         async for items in timeline.watch(after=after, until=gone):
             for item in items:
@@ -77,13 +80,15 @@ class _Reader:
     What a slow connection does not take at once waits for it in a task of its own.
     """
 
-    __slots__ = ("_after", "_language", "_rest", "_send", "_timeline", "_timer")
+    __slots__ = ("_after", "_is_over", "_language", "_rest", "_send", "_timeline", "_timer")
 
     def __init__(self, timeline: Timeline, *, after: int, language: Language) -> None:
         self._timeline = timeline
         self._after = after
         self._language: Language = language
         self._rest: asyncio.Task[None] | None = None
+        self._is_over = False
+        """Whether the last piece was sent: news may be called out once more."""
 
     async def read(self, receive: Receive, send: Send) -> None:
         """Send server-sent events until the reader goes away, or the service."""
@@ -102,20 +107,20 @@ class _Reader:
                 self._rest.cancel()
 
     def _tell(self) -> None:
-        while self._rest is None:
+        while self._rest is None and not self._is_over:
             items = self._timeline.feed[self._after :]
             self._after += len(items)
             if items:
                 self._push(_to_frames(items, self._language))
                 continue
             if self._timeline.is_closed:
-                self._timeline.hush(self._tell)
+                self._is_over = True
                 self._push(b"", is_last=True)
             return
 
     def _keep_alive(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_KEEP_ALIVE_S, self._keep_alive)
-        if self._rest is None:
+        if self._rest is None and not self._is_over:
             self._push(_COMMENT)
 
     def _push(self, piece: bytes, *, is_last: bool = False) -> None:
@@ -131,9 +136,8 @@ class _Reader:
 
 
 async def _wait_gone(socket: WebSocket) -> None:
-    with contextlib.suppress(WebSocketDisconnect):
-        while True:
-            await socket.receive_text()  # nothing is expected of readers
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass  # nothing is expected of readers, be it text or not
 
 
 def _to_frames(items: Sequence[FeedItem], language: Language) -> bytes:
@@ -162,8 +166,8 @@ def _read_language(connection: HTTPConnection) -> Language:
             return reader_language(connection)
 
 
-def _read_after(text: str | None, name: str) -> int:
-    """The number behind which a reader wants to begin; 0 where it says nothing.
+def _read_after(text: str | None, loc: tuple[str, str]) -> int:
+    """The number behind which a reader wants to begin; 0 where it says nothing at `loc`.
 
     Raises:
         InvalidRequest: it is no number.
@@ -172,7 +176,7 @@ def _read_after(text: str | None, name: str) -> int:
         return 0
     if _NUMBER.fullmatch(text) is None:
         message = "must be the number of an event"
-        raise InvalidRequest(message, ("header", name))
+        raise InvalidRequest(message, loc)
     return int(text)
 
 

@@ -25,10 +25,13 @@ class LongResponse(Response):
         self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the head."""
+        """Send the head, which is all that some ask for."""
         del receive
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        scope[_KEY] = self._body
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+        else:
+            scope[_KEY] = self._body
 
 
 class LongResponses:
