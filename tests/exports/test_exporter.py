@@ -301,6 +301,19 @@ async def test_picture_that_goes_in_the_middle_is_told(
         await exporter.make_pdf(album)
 
 
+async def test_picture_that_is_gone_is_left_out_of_the_zip(
+    store: MemoryImageStore, exporter: Exporter
+) -> None:
+    album = keep(store, picture(), picture(), missing=(9,))
+    del store.kept["1"]
+    made = await exporter.open_zip(album)
+    assert made.album.missing == (1, 9)
+    take(made)
+    store.kept.clear()
+    with pytest.raises(NoPictures):
+        await exporter.open_zip(album)
+
+
 async def test_decks_are_made_one_at_a_time(
     store: MemoryImageStore, exporter: Exporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,13 +72,19 @@ class Exporter:
         return await self._make(write_pdf, album)
 
     async def open_zip(self, album: Album) -> MadeFile:
-        """The ZIP of an album from `find_pages`, made while it is read."""
+        """The ZIP of an album, made while it is read.
+
+        Raises:
+            NoPictures: none is there.
+        """
         from slideloom.exports.zip import stream_zip  # noqa: PLC0415 - as above
 
-        sizes = await self._images.measure({page.image for page in album.pages})
-        in_order = [sizes[page.image] for page in album.pages]
-        size_bytes, pieces = stream_zip(album, in_order, self._images.read_pieces)
-        return MadeFile(album=album, size_bytes=size_bytes, pieces=pieces, close=pieces.close)
+        names = {page.image for page in album.pages}
+        sizes = await self._images.measure(names)
+        shown = _leave_out(album, names - sizes.keys())
+        in_order = [sizes[page.image] for page in shown.pages]
+        size_bytes, pieces = stream_zip(shown, in_order, self._images.read_pieces)
+        return MadeFile(album=shown, size_bytes=size_bytes, pieces=pieces, close=pieces.close)
 
     async def _make(self, write: _Write, album: Album) -> MadeFile:
         loop = asyncio.get_running_loop()
