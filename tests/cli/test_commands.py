@@ -1,5 +1,6 @@
 """Every command against a running service: what it prints, and how it ends."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from slideloom.errors import AuthFailed, ContentBlocked
 from tests.cli.conftest import Run, run_here
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
-from tests.support.service import Running
+from tests.support.service import Running, running_service
 
 MARKDOWN = "# Hello\n\n- one\n\n# Why\n\n![a river](x.png)\n\n# Thanks\n"
 
@@ -187,7 +188,8 @@ async def test_retry_cancel_and_export(
     assert (await run("retry", batch.id)).code == 0
     assert (await run("export", batch.id, "deck.pdf", "--json")).json["missing"] == []
     assert (await run("cancel", batch.id, "--json")).json["status"] == "completed"
-    assert (await run("export", batch.id, "deck.doc")).code == 2
+    refused = await run("export", batch.id, "deck.doc", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (2, "usage")
 
 
 async def test_account_trouble_has_its_own_exit_code(
@@ -204,6 +206,7 @@ async def test_time_that_is_up_is_exit_code_5_and_the_batch_goes_on(
     provider._seconds = 1.0
     ran = await run("generate", deck_file, "--timeout", "0.2", "--json")
     assert (ran.code, ran.json["error"]["code"]) == (5, "wait_timeout")
+    assert "slideloom generate" in ran.err, "how to come back to it"
     async with AsyncClient(service.url) as client:
         (batch,) = (await client.list()).batches
         assert batch.status == "running"
@@ -248,6 +251,36 @@ def test_chinese_where_the_locale_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "没有 Slideloom 服务" in run_here("status", "--server", "http://127.0.0.1:9").err
 
 
+async def test_prefix_of_the_api_is_that_of_the_settings(
+    provider: ScriptedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del provider
+    monkeypatch.setattr("sys.argv", [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("API_PREFIX=/v1\n")
+    async with running_service(tmp_path, API_PREFIX="/v1") as service:
+        ran = await asyncio.to_thread(run_here, "status", "--server", service.url, "--json")
+    assert (ran.code, ran.json["batches"]) == (0, [])
+
+
+@pytest.mark.parametrize("arguments", [("status", "x"), ("check",), ("generate", "deck.md")])
+def test_ctrl_c_is_told_to_programs_too(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", [])
+    monkeypatch.delenv("SLIDELOOM_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("slideloom.cli.check.load_settings", interrupt)
+    monkeypatch.setattr("slideloom.cli.reach.load_settings", interrupt)
+    (tmp_path / "deck.md").write_text(MARKDOWN)
+    ran = run_here(*arguments, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (130, "interrupted")
+    assert run_here(*arguments).out == ""
+
+
 async def test_server_that_is_none_of_ours_is_not_taken_for_one(run: Run, service: Running) -> None:
     ran = await run("status", "--server", f"{service.url}/api", "--json")
     assert (ran.code, ran.json["error"]["code"]) == (1, "not_found")
@@ -260,7 +293,7 @@ def test_config_tells_each_value_and_its_source(
     monkeypatch.setattr("sys.argv", [])
     (tmp_path / ".env").write_text("BATCH_MAX_WORKERS=7\nLLM_API_KEY=sk-canary-0123456789,short\n")
     monkeypatch.setenv("LLM_TIMEOUT_SECONDS", "90")
-    monkeypatch.setenv("LLM_API_BASE", "https://me:secret@example.org/v1")
+    monkeypatch.setenv("LLM_API_BASE", "https://me:p@secret@example.org/v1")
     monkeypatch.setenv("BATCH_MAX_WORKRS", "8")
     ran = run_here("config", "show", "--port", "9000", "--json")
     assert ran.code == 0

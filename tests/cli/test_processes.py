@@ -79,11 +79,13 @@ async def test_ctrl_c_lets_paid_calls_end_and_the_next_run_pays_only_for_the_res
     async with spawn_upstream(Plan(latency_s=0.7)) as upstream:
         settings = {"LLM_IMAGE_API_KEY": "sk-test", "LLM_IMAGE_API_BASE": upstream.base_url}
         command = ("generate", "deck.json", "-o", "out", "--workers", 2)
-        first = start(tmp_path, *command, **settings)
+        first = start(tmp_path, *command, "--json", **settings)
         await wait_calls(upstream, 3)
         first.send_signal(signal.SIGINT)
         code, out, err = await asyncio.to_thread(finish, first)
-        assert (code, out) == (130, "")
+        assert (code, json.loads(out)["error"]["code"]) == (130, "interrupted")
+        state = json.loads((tmp_path / "out/.slideloom.json").read_text())
+        assert json.loads(out)["error"]["batch_id"] == state["batch_id"]
         assert "calls under way get 30 s" in err
         assert "slideloom generate deck.json -o out --workers 2" in err
         assert (await upstream.fetch_report()).call_count < 6

@@ -6,9 +6,13 @@ import sys
 from cyclopts import App, CycloptsError
 
 from slideloom.cli.exits import Exit
-from slideloom.cli.json_lines import put_error
+from slideloom.cli.json_lines import put_error, put_interrupted
 
-app = App(name="slideloom", help="Makes all the pictures of a slide deck at once.")
+app = App(
+    name="slideloom",
+    help="Makes all the pictures of a slide deck at once.",
+    suppress_keyboard_interrupt=False,  # `main` says it to programs
+)
 _COMMANDS = {
     "serve:serve": "Serve on http://localhost:8000 until stopped.",
     "check:check": "Look at settings, folders and keys; pays nothing.",
@@ -37,6 +41,8 @@ def main() -> None:
             put_error("usage", str(error))
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
+        if "--json" in sys.argv:
+            put_interrupted()
     except BrokenPipeError:
         # Whoever read is gone; nor may the interpreter flush into the pipe at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

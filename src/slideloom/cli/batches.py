@@ -10,7 +10,7 @@ from slideloom.cli.exits import Exit, exit_for
 from slideloom.cli.output import Manner, Output
 from slideloom.cli.progress import reporting
 from slideloom.cli.reach import reach
-from slideloom.cli.run import refuse_usage, run_command
+from slideloom.cli.run import WrongUsageError, run_command
 from slideloom.cli.tables import put_batches, put_slides, summarise
 from slideloom.cli.watching import follow
 from slideloom.cli.words import tell
@@ -130,7 +130,8 @@ def export(
 
     async def work(output: Output) -> Exit:
         if file.suffix.lower() not in _ENDINGS:
-            refuse_usage(f"{file.name} must end in .pptx, .pdf or .zip")
+            message = f"{file.name} must end in .pptx, .pdf or .zip"
+            raise WrongUsageError(message)
         async with reach(manner.server) as reached:
             made = await (await reached.client.get(batch_id)).export(file)
         output.put_json({"path": str(made.path), "missing": made.missing})

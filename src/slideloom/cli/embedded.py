@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slideloom.app import create_app
 from slideloom.cli.output import Output
+from slideloom.cli.reach import OWN_PREFIX
 from slideloom.cli.serve import Server, listen, to_uvicorn_config
 from slideloom.cli.words import tell
 from slideloom.settings import load_settings
@@ -44,7 +45,7 @@ async def embedded_service(home: Path, output: Output) -> AsyncIterator[str]:
         overrides={
             "HOST": "127.0.0.1",
             "PORT": "0",
-            "API_PREFIX": "/api",
+            "API_PREFIX": OWN_PREFIX,
             "DATA_DIR": str(home / "data"),
             "LOG_DIR": str(home / "logs"),
             "IMAGE_OUTPUT_DIR": str(home / "pictures"),

@@ -32,7 +32,15 @@ from slideloom.cli.saving import saving
 from slideloom.cli.tables import format_cost, format_seconds, put_slides, summarise
 from slideloom.cli.watching import follow
 from slideloom.cli.words import tell
-from slideloom.client import AsyncBatch, BatchStatus, Estimate, Event, NotFound, load_deck
+from slideloom.client import (
+    AsyncBatch,
+    BatchStatus,
+    Estimate,
+    Event,
+    NotFound,
+    WaitTimeout,
+    load_deck,
+)
 
 _KINDS = ("pptx", "pdf", "zip")
 
@@ -140,10 +148,11 @@ async def _make_at(reached: Reached, wish: Wish, state: FolderState, output: Out
         return _tell_complete(wish, state, output)
     else:
         batch = await _order(wish, reached, state, output)
+    output.batch_id = batch.id
     try:
         status = await _follow(wish, batch, output)
-    except asyncio.CancelledError:
-        _note_interrupted(batch, output, is_embedded=reached.is_embedded)
+    except (asyncio.CancelledError, WaitTimeout):
+        _note_cut_off(batch, output, is_embedded=reached.is_embedded)
         raise
     pictures = await batch.save_all(wish.folder)
     if not status.failed:
@@ -261,8 +270,7 @@ async def _show_thumbnails(wish: Wish, pictures: Sequence[Path], output: Output)
         await asyncio.to_thread(show_sheet, output.err, pictures, way)
 
 
-def _note_interrupted(batch: AsyncBatch, output: Output, *, is_embedded: bool) -> None:
-    output.put_json({"error": {"code": "interrupted", "batch_id": batch.id}})
+def _note_cut_off(batch: AsyncBatch, output: Output, *, is_embedded: bool) -> None:
     if is_embedded:
         output.note(tell("Stopped. What is made is kept; go on with:"))
     else:

@@ -14,3 +14,8 @@ def put(value: object) -> None:
 def put_error(code: str, detail: str, **facts: object) -> None:
     """Print what went wrong: whoever wants JSON gets an object in any case."""
     put({"error": {"code": code, "detail": detail, **facts}})
+
+
+def put_interrupted(**facts: object) -> None:
+    """Print that Ctrl-C, or a signal like it, came first."""
+    put_error("interrupted", "stopped before the end", **facts)

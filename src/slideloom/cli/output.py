@@ -36,6 +36,8 @@ class Output:
     def __init__(self, manner: Manner) -> None:
         self.is_json = manner.json
         self.is_quiet = manner.quiet
+        self.batch_id: str | None = None
+        """What an interrupted command was at, once that is known."""
         self.out = Console(highlight=False, markup=False, emoji=False)
         self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
@@ -59,6 +61,11 @@ class Output:
             json_lines.put_error(code, str(error), request_id=request_id)
         where = f" (request {request_id})" if request_id else ""
         self.err.print(Text(f"slideloom: {printable(str(error))}{where}"), soft_wrap=True)
+
+    def put_interrupted(self) -> None:
+        """Tell a program that it was no end of its own; people know, they pressed the keys."""
+        if self.is_json:
+            json_lines.put_interrupted(batch_id=self.batch_id)
 
     def put_json(self, value: object) -> None:
         """Print one JSON object in a line; nothing unless JSON is wanted."""

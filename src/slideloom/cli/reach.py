@@ -10,19 +10,20 @@ from msgspec import Struct
 from slideloom.cli.output import Output
 from slideloom.cli.words import find_language, tell
 from slideloom.client import (
-    DEFAULT_URL,
     AsyncClient,
     Busy,
     ClientError,
     Unreachable,
 )
 from slideloom.errors import SettingsError
-from slideloom.settings import load_settings
+from slideloom.settings import Settings, load_settings
 
 _FIRST_CONTACT_S = 3.0
 """A service that is asked for by name may just be starting."""
 _PATIENCE_S = 120.0
 """Once it has answered: a restart in the middle is sat out."""
+OWN_PREFIX = "/api"
+"""Of a service that is started here; others have that of `API_PREFIX`."""
 
 
 class Reached(Struct, frozen=True):
@@ -33,13 +34,18 @@ class Reached(Struct, frozen=True):
     is_embedded: bool = False
 
 
-def default_url() -> str:
-    """Where `slideloom serve` listens when it is started in this folder."""
+def _load_settings() -> Settings:
+    """As `slideloom serve` has them when it is started in this folder."""
     try:
         settings, _ = load_settings(os.environ, env_file=Path(".env"))
     except SettingsError:
-        return DEFAULT_URL  # its owner is told when it is served
-    return f"http://localhost:{settings.port or 8000}"
+        return Settings()  # their owner is told when they are served
+    return settings
+
+
+def default_url() -> str:
+    """Where `slideloom serve` listens when it is started in this folder."""
+    return f"http://localhost:{_load_settings().port or 8000}"
 
 
 def _to_url(server: str) -> str:
@@ -111,7 +117,10 @@ async def _is_somebody_there(url: str) -> bool:
 @asynccontextmanager
 async def open_client(url: str, *, is_embedded: bool = False) -> AsyncIterator[Reached]:
     """A client for a service that has answered."""
-    async with AsyncClient(url, patience_s=_PATIENCE_S, language=find_language()) as client:
+    prefix = OWN_PREFIX if is_embedded else _load_settings().api_prefix
+    async with AsyncClient(
+        url, api_prefix=prefix, patience_s=_PATIENCE_S, language=find_language()
+    ) as client:
         yield Reached(client, url, is_embedded)
 
 

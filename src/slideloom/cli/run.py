@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
 
 from slideloom.cli.exits import Exit, exit_for_error
 from slideloom.cli.output import Manner, Output
@@ -22,7 +21,7 @@ def run_command(manner: Manner, work: Work) -> Exit:
     except ClientError as error:
         output.fail(error)
         return exit_for_error(error)
-    except SettingsError as error:
+    except (SettingsError, WrongUsageError) as error:
         output.fail(error)
         return Exit.USAGE
     except BrokenPipeError:
@@ -31,6 +30,7 @@ def run_command(manner: Manner, work: Work) -> Exit:
         output.fail(error)
         return Exit.ERROR
     except (KeyboardInterrupt, asyncio.CancelledError):
+        output.put_interrupted()
         return Exit.INTERRUPTED
 
 
@@ -43,6 +43,7 @@ async def _run(work: Work, output: Output) -> Exit:
     return await work(output)
 
 
-def refuse_usage(message: str) -> NoReturn:
-    """Raise what makes the command end as wrongly used."""
-    raise SettingsError(message)
+class WrongUsageError(Exception):
+    """The command cannot be used so; turned into one line where it ends."""
+
+    code = "usage"
