@@ -1,6 +1,7 @@
 """Documents that cannot drift from the code."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -59,6 +60,14 @@ def test_readme_names_every_setting(name: str) -> None:
         if f"`{field.encode_name}`" not in read(name)
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_readme_names_every_room_of_the_house(name: str) -> None:
+    contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    rooms = re.findall(r"slideloom\.(\w+)", " ".join(contracts[0]["layers"]))
+    told = read(name).rpartition("\n## ")[2]
+    assert [room for room in rooms if f"`{room}`" not in told] == []
 
 
 @pytest.mark.parametrize("name", READMES)
