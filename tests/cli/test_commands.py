@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from slideloom.cli.reach import default_url
 from slideloom.client import AsyncClient
 from slideloom.errors import AuthFailed, ContentBlocked
 from tests.cli.conftest import Run, run_here
@@ -261,6 +262,24 @@ async def test_prefix_of_the_api_is_that_of_the_settings(
     async with running_service(tmp_path, API_PREFIX="/v1") as service:
         ran = await asyncio.to_thread(run_here, "status", "--server", service.url, "--json")
     assert (ran.code, ran.json["batches"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ("", "http://localhost:8000"),
+        ("HOST=0.0.0.0\nPORT=81", "http://localhost:81"),
+        ("HOST=192.0.2.7", "http://192.0.2.7:8000"),
+        ("HOST=fe80::1", "http://[fe80::1]:8000"),
+        ("HOST=192.0.2.7\nPORT=x", "http://localhost:8000"),
+    ],
+)
+def test_service_is_looked_for_where_the_settings_have_it_listen(
+    settings: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(settings)
+    assert default_url() == url
 
 
 @pytest.mark.parametrize("arguments", [("status", "x"), ("check",), ("generate", "deck.md")])

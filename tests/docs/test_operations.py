@@ -4,7 +4,11 @@ import importlib
 import json
 import re
 import shlex
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +100,35 @@ def test_image_installs_what_is_locked_as_a_user_without_rights() -> None:
     assert "--require-hashes -r requirements.lock" in DOCKERFILE
     assert re.findall(r"^USER (.*)", DOCKERFILE, re.MULTILINE) == ["slideloom"]
     assert "/healthz" in DOCKERFILE.split("HEALTHCHECK", 1)[1]
+
+
+class Answerer(BaseHTTPRequestHandler):
+    """Is well, at the one address that is asked for that."""
+
+    def do_GET(self) -> None:
+        """See `BaseHTTPRequestHandler`."""
+        self.send_response(200 if self.path == "/healthz" else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.slow
+def test_image_looks_at_its_health_itself_whatever_proxy_is_set() -> None:
+    (line,) = re.findall(r"^HEALTHCHECK (?:.*\\\n)*\s*CMD (\[.*\])", DOCKERFILE, re.MULTILINE)
+    with HTTPServer(("127.0.0.1", 0), Answerer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for path, code in (("/healthz", 0), ("/other", 1)):
+            words = line.replace("8000", str(server.server_port)).replace("/healthz", path)
+            ran = subprocess.run(
+                [sys.executable, *json.loads(words)[1:]],
+                env={"http_proxy": "http://127.0.0.1:9"},
+                timeout=20,
+                check=False,
+            )
+            assert ran.returncode == code
+        server.shutdown()
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml"])

@@ -22,6 +22,7 @@ _FIRST_CONTACT_S = 3.0
 """A service that is asked for by name may just be starting."""
 _PATIENCE_S = 120.0
 """Once it has answered: a restart in the middle is sat out."""
+_THIS_MACHINE = {"127.0.0.1", "::1", "0.0.0.0", "::"}  # noqa: S104 - nothing is bound to it here
 OWN_PREFIX = "/api"
 """Of a service that is started here; others have that of `API_PREFIX`."""
 
@@ -45,7 +46,10 @@ def _load_settings() -> Settings:
 
 def default_url() -> str:
     """Where `slideloom serve` listens when it is started in this folder."""
-    return f"http://localhost:{_load_settings().port or 8000}"
+    settings = _load_settings()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    here = "localhost" if settings.host in _THIS_MACHINE else host
+    return f"http://{here}:{settings.port or 8000}"
 
 
 def _to_url(server: str) -> str:
