@@ -110,7 +110,7 @@ async def test_cancel_while_the_store_is_full_is_answered_and_holds(tmp_path: Pa
             batch_id = await shop.order(25)
             await shop.wait_calls(11)
             disk.fill()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(25):
                 status, problem = await shop.ask(f"/api/slide/batch/{batch_id}/cancel", {})
             assert (status, problem["code"]) == (503, "not_written_yet")
             calls = len(shop.bill.calls)
