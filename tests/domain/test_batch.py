@@ -139,6 +139,13 @@ def test_estimate_deals_the_rest_to_the_workers() -> None:
     assert estimate_remaining_s(state, now_s=11) == pytest.approx(15)
 
 
+def test_quick_refusal_does_not_promise_quick_slides() -> None:
+    # Refused after 0.1 s; one has been drawn for 5 s since: two more, one after the other.
+    refusal = SlideFailed(at_s=2, place=0, error_code="content_blocked", generation_time_s=0.1)
+    state = fold("b", [*log(), started(0), refusal, started(1, at_s=6)])
+    assert estimate_remaining_s(state, now_s=11) == pytest.approx(5)
+
+
 def test_summary_shows_the_first_title() -> None:
     assert to_summary(fold("b", log())).title == "Title 1"
 

@@ -258,15 +258,18 @@ def estimate_remaining_s(state: BatchState, *, now_s: float) -> float | None:
     """
     pictures = [slide.picture for slide in state.slides]
     times = [one.generation_time_s for one in pictures if one is not None and not one.cached]
-    times = times or [s.generation_time_s or 0.0 for s in state.slides if s.status == "error"]
-    times = [seconds for seconds in times if seconds]
+    failed = [] if times else [s.generation_time_s for s in state.slides if s.status == "error"]
+    times = [seconds for seconds in times or failed if seconds]
     waiting = state.count("pending")
     running = [s for s in state.slides if s.status == "generating"]
     if state.is_final or not times or not (waiting or running):
         return None
+    ages = [max(0.0, now_s - (slide.started_at_s or now_s)) for slide in running]
     mean_s = sum(times) / len(times)
+    if failed:  # a refusal is quick: others take at least as long as they have taken
+        mean_s = max([mean_s, *ages])
     # A slide slower than the mean is as good as done: no better guess is at hand.
-    ends = [max(0.0, mean_s - max(0.0, now_s - (s.started_at_s or now_s))) for s in running]
+    ends = [max(0.0, mean_s - age_s) for age_s in ages]
     ends += [0.0] * (min(state.order.max_workers, waiting + len(ends)) - len(ends))
     heapq.heapify(ends)
     for _ in range(waiting):
