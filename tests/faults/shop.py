@@ -11,6 +11,7 @@ import aiohttp
 from msgspec import Struct
 
 from slideloom.domain.images import inspect_picture
+from tests.support.crowds import stretch
 from tests.support.orders import deck
 from tests.support.process import SLIDELOOM, Served, serve_environ, served
 from tests.support.service import running_service
@@ -88,7 +89,7 @@ class Shop(Struct, frozen=True):
 
     async def finish(self, batch_id: str, *, within_s: float = 60.0) -> Any:
         """The batch once it has ended."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(within_s * stretch()):
             while (answer := await self.show(batch_id))["status"] in {"pending", "running"}:
                 await asyncio.sleep(_POLL_S)
         return answer
