@@ -1,11 +1,15 @@
-"""What all tests need: aioresponses on a current aiohttp."""
+"""What all tests need: aioresponses on a current aiohttp, and a Redis server to share."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
 from aiohttp import ClientResponse
 from aioresponses import core
+
+from tests.support.redis_server import RedisServer, redis_server
 
 if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
     # Source: aioresponses issue 289 (open since June 2026): aiohttp 3.14 wants one more argument.
@@ -15,3 +19,10 @@ if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
             super().__init__(*args, **facts)
 
     core.ClientResponse = _Response  # type: ignore[attr-defined]  # it is imported there
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server for all tests of a process: each takes a prefix of its own."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server

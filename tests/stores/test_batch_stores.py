@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -19,20 +20,28 @@ from slideloom.domain.events import (
 from slideloom.domain.keys import OnceKey
 from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, StoreUnusable, UnknownBatch
 from slideloom.stores.base import BatchStore, Encoded, encode_event
+from slideloom.stores.redis import RedisBatchStore
 from slideloom.stores.sqlite import SqliteBatchStore
 from tests.support.orders import order
 from tests.support.parts import MemoryBatchStore
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "redis", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BatchStore]:
-    made: BatchStore = (
-        await SqliteBatchStore.open(tmp_path / "store.sqlite3")
-        if request.param == "sqlite"
-        else MemoryBatchStore()
-    )
+    made = await open_store(request, tmp_path)
     yield made
     await made.close()
+
+
+async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> BatchStore:
+    match request.param:
+        case "sqlite":
+            return await SqliteBatchStore.open(tmp_path / "store.sqlite3")
+        case "redis":
+            url = request.getfixturevalue("shared_redis").url
+            return await RedisBatchStore.open(url, prefix=f"{uuid4().hex}:")
+        case _:
+            return MemoryBatchStore()
 
 
 def submitted(at_s: float = 1.0, **changes: Any) -> BatchSubmitted:
@@ -131,8 +140,16 @@ async def test_finished_batches_are_forgotten_after_their_time(store: BatchStore
     assert await store.read("open")
 
 
-async def test_list_is_newest_first_and_pages_without_gap_or_repeat(tmp_path: Path) -> None:
-    store = await SqliteBatchStore.open(tmp_path / "s.sqlite3")
+@pytest.fixture(params=["sqlite", "redis"])
+async def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BatchStore]:
+    """One that keeps what it is told, and pages through it."""
+    made = await open_store(request, tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_list_is_newest_first_and_pages_without_gap_or_repeat(lasting: BatchStore) -> None:
+    store = lasting
     for number in range(7):
         await begin(store, f"b{number}", number // 2)
     seen: list[str] = []
@@ -146,7 +163,33 @@ async def test_list_is_newest_first_and_pages_without_gap_or_repeat(tmp_path: Pa
     assert seen == ["b6", "b5", "b4", "b3", "b2", "b1", "b0"]
     with pytest.raises(ValueError, match="not a cursor"):
         await store.list_batches(limit=3, cursor="x")
-    await store.close()
+
+
+async def test_page_goes_on_behind_a_batch_that_was_dropped(lasting: BatchStore) -> None:
+    for number in range(5):
+        epoch = await begin(lasting, f"b{number}", 1.5)
+        if number == 2:
+            await lasting.append("b2", epoch, [BatchFinished(at_s=5, total_time_s=1)])
+    page = await lasting.list_batches(limit=3)
+    assert [line.batch_id for line in page.batches] == ["b4", "b3", "b2"]
+    assert await lasting.forget_finished(before_s=10, now_s=10) == 1
+    rest = await lasting.list_batches(limit=3, cursor=page.next_cursor)
+    assert [line.batch_id for line in rest.batches] == ["b1", "b0"]
+    assert rest.next_cursor is None
+
+
+async def test_unfinished_batches_are_found_oldest_first(lasting: BatchStore) -> None:
+    for name, at_s in (("z", 1.25), ("a", 3.0), ("m", 2.0)):
+        await begin(lasting, name, at_s)
+    assert await lasting.find_unfinished() == ["z", "m", "a"]
+
+
+async def test_record_is_kept_as_long_after_what_came_last(lasting: BatchStore) -> None:
+    epoch = await begin(lasting)
+    await lasting.append("b", epoch, [BatchFinished(at_s=5, total_time_s=1)])
+    await lasting.append("b", None, [SlideCharged(at_s=20, place=0, cost_usd=0.04)])
+    assert await lasting.forget_finished(before_s=10, now_s=10) == 0
+    assert await lasting.forget_finished(before_s=30, now_s=30) == 1
 
 
 async def test_what_was_answered_is_there_after_opening_again(tmp_path: Path) -> None:
@@ -167,6 +210,15 @@ async def test_run_of_an_unknown_batch_is_refused(store: BatchStore) -> None:
         with pytest.raises(Fenced):
             await store.append("nope", epoch, [BatchStarted(at_s=2)])
     assert await store.find_unfinished() == []
+
+
+async def test_to_append_nothing_changes_nothing_but_is_fenced(store: BatchStore) -> None:
+    epoch = await begin(store)
+    ended = await store.append("b", epoch, [BatchFinished(at_s=50, total_time_s=1)])
+    assert await store.append("b", epoch, []) == ended
+    assert await store.forget_finished(before_s=10, now_s=10) == 0
+    with pytest.raises(Fenced):
+        await store.append("b", epoch + 1, [])
 
 
 async def test_cost_may_be_written_whoever_runs_the_batch(store: BatchStore) -> None:

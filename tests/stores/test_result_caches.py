@@ -4,27 +4,36 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from slideloom.errors import StoreError
 from slideloom.stores.base import CachedResult, ResultCache
+from slideloom.stores.redis import RedisBatchStore
 from slideloom.stores.sqlite import SqliteBatchStore
 from tests.support.parts import MemoryBatchStore
 
 Open = Callable[[int], Awaitable[ResultCache]]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "redis", "memory"])
 async def open_cache(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
-    opened: list[SqliteBatchStore | MemoryBatchStore] = []
+    opened: list[SqliteBatchStore | RedisBatchStore | MemoryBatchStore] = []
 
     async def open_with(cache_max_bytes: int) -> ResultCache:
-        made: SqliteBatchStore | MemoryBatchStore = (
-            await SqliteBatchStore.open(tmp_path / "s.sqlite3", cache_max_bytes=cache_max_bytes)
-            if request.param == "sqlite"
-            else MemoryBatchStore(cache_max_bytes=cache_max_bytes)
-        )
+        made: SqliteBatchStore | RedisBatchStore | MemoryBatchStore
+        match request.param:
+            case "sqlite":
+                path = tmp_path / "s.sqlite3"
+                made = await SqliteBatchStore.open(path, cache_max_bytes=cache_max_bytes)
+            case "redis":
+                url = request.getfixturevalue("shared_redis").url
+                made = await RedisBatchStore.open(
+                    url, prefix=f"{uuid4().hex}:", cache_max_bytes=cache_max_bytes
+                )
+            case _:
+                made = MemoryBatchStore(cache_max_bytes=cache_max_bytes)
         opened.append(made)
         return made
 

@@ -2,7 +2,8 @@
 # What the tests need beyond PyPI: installed where that can be done (Debian, root),
 # otherwise named in one line; the tests that need them then skip. In CI it must not fail.
 missing=""
-for pair in jq:jq node:nodejs strace:strace faketime:faketime chromium:chromium; do
+for pair in jq:jq node:nodejs strace:strace faketime:faketime chromium:chromium \
+    redis-server:redis-server; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # Without it Chromium draws boxes for Chinese; only screenshots show them.

@@ -1,7 +1,7 @@
 """What the engine asks of a store, whichever it is."""
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +11,7 @@ from slideloom.domain.images import FitMode, PictureFacts
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import BatchSummary
+from slideloom.errors import UnreadableLog
 
 
 class Page(Struct, frozen=True):
@@ -40,6 +41,19 @@ def encode_event(event: Event | Encoded) -> Encoded:
     return Encoded(event, msgspec.json.encode(event))
 
 
+def decode_log(batch_id: str, bodies: Iterable[bytes]) -> list[Event]:
+    """The events that a log keeps as `bodies`.
+
+    Raises:
+        UnreadableLog: one is damaged, or not what we write.
+    """
+    try:
+        return [_event_decoder.decode(body) for body in bodies]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"the log of batch {batch_id} cannot be read: {error}"
+        raise UnreadableLog(message) from error
+
+
 class CachedResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A picture that was made once, and stands for every like request."""
 
@@ -55,6 +69,18 @@ class CachedResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     made_at_s: float
     """When, on the wall clock."""
     revised_prompt: str | None = None
+
+
+def decode_result(body: bytes) -> CachedResult | None:
+    """The entry; one that is damaged or of another version is none: the picture is made anew."""
+    try:
+        return _result_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+_event_decoder: Final = msgspec.json.Decoder(Event)
+_result_decoder: Final = msgspec.json.Decoder(CachedResult)
 
 
 class BatchStore(Protocol):

@@ -6,13 +6,8 @@ entry at the front of an index: a put costs the same however full the cache is.
 
 import sqlite3
 from collections.abc import Collection
-from typing import Final
 
-import msgspec
-
-from slideloom.stores.base import CachedResult
-
-_decoder: Final = msgspec.json.Decoder(CachedResult)
+from slideloom.stores.base import CachedResult, decode_result
 
 
 def put_result(
@@ -39,7 +34,7 @@ def find_results(
         row = db.execute(
             "select body from result where key = ? and made_at_s >= ?", (key, after_s)
         ).fetchone()
-        if row is not None and (result := _decode(row[0])) is not None:
+        if row is not None and (result := decode_result(row[0])) is not None:
             found[key] = result
     return found
 
@@ -57,10 +52,3 @@ def _drop_oldest(db: sqlite3.Connection) -> bool:
     """Drop one entry; whether there was any."""
     oldest = "select key from result order by made_at_s limit 1"
     return db.execute(f"delete from result where key = ({oldest})").rowcount > 0  # noqa: S608 - a constant
-
-
-def _decode(body: bytes) -> CachedResult | None:
-    try:
-        return _decoder.decode(body)
-    except msgspec.DecodeError:
-        return None  # a cache that cannot tell knows nothing: the picture is made anew

@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -21,8 +20,9 @@ from slideloom.domain.events import (
 )
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import BatchSummary, to_summary
-from slideloom.errors import Fenced, KeyReused, StoreError, UnknownBatch, UnreadableLog
-from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
+from slideloom.errors import Fenced, KeyReused, StoreError, UnknownBatch
+from slideloom.stores.base import CachedResult, Encoded, Page, decode_log, encode_event
+from slideloom.stores.cursor import parse_cursor, to_cursor
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.results import find_results, forget_results, put_result
 from slideloom.stores.schema import open_database
@@ -32,8 +32,6 @@ _CACHE_MAX_BYTES = 50 * 1024**3
 """Pictures the result cache points at, unless the caller says: some 20 000 of 2.5 MB."""
 
 _T = TypeVar("_T")
-_decoder: Final = msgspec.json.Decoder(Event)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _NOT_INDEXED = (SlideStarted, SlideRetrying, SlideDone, SlideFailed)
 """What happens too often for it; the batch's start and end tell of it."""
 
@@ -90,16 +88,11 @@ class SqliteBatchStore:
 
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
         """See `BatchStore`."""
-        bodies = await self._ask(lambda db: _read(db, batch_id, after))
-        try:
-            return [_decoder.decode(body) for body in bodies]
-        except _UNREADABLE as error:
-            message = f"the log of batch {batch_id} cannot be read: {error}"
-            raise UnreadableLog(message) from error
+        return decode_log(batch_id, await self._ask(lambda db: _read(db, batch_id, after)))
 
     async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
         """See `BatchStore`."""
-        created_at_s, last_id = _parse_cursor(cursor)
+        created_at_s, last_id = parse_cursor(cursor)
         rows = await self._ask(
             lambda db: db.execute(
                 "select id, created_at_s, summary from batch"
@@ -111,7 +104,7 @@ class SqliteBatchStore:
         shown = rows[:limit]
         return Page(
             batches=tuple(filter(None, (_read_summary(row[2]) for row in shown))),
-            next_cursor=f"{shown[-1][1]!r}_{shown[-1][0]}" if len(rows) > limit else None,
+            next_cursor=to_cursor(shown[-1][1], shown[-1][0]) if len(rows) > limit else None,
         )
 
     async def find_unfinished(self) -> list[str]:
@@ -219,7 +212,7 @@ def _append(
 
 def _index(db: sqlite3.Connection, batch_id: str) -> None:
     """Renew the batch's line in the index."""
-    state = fold(batch_id, (_decoder.decode(body) for body in _read(db, batch_id, 0)))
+    state = fold(batch_id, decode_log(batch_id, _read(db, batch_id, 0)))
     summary = None if state.order.is_single else msgspec.json.encode(to_summary(state))
     db.execute(
         "update batch set finished_at_s = ?, summary = ? where id = ?",
@@ -245,15 +238,5 @@ def _read_summary(body: bytes) -> BatchSummary | None:
     """A line of the index; one that is damaged hides no other."""
     try:
         return msgspec.json.decode(body, type=BatchSummary)
-    except _UNREADABLE:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def _parse_cursor(cursor: str | None) -> tuple[float, str]:
-    if cursor is None:
-        return float("inf"), ""
-    created_at_s, _, last_id = cursor.partition("_")
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", created_at_s) is None:
-        message = f"not a cursor: {cursor[:40]!r}"
-        raise ValueError(message)
-    return float(created_at_s), last_id

@@ -1,0 +1,280 @@
+"""Batch logs and the result cache on a Redis server, shared by any number of processes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from secrets import token_hex
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+from slideloom.domain.batch import fold
+from slideloom.domain.events import BatchFinished, BatchSubmitted, Event, SlidesReopened
+from slideloom.domain.keys import OnceKey
+from slideloom.domain.status import BatchSummary, to_summary
+from slideloom.errors import (
+    Fenced,
+    KeyReused,
+    StoreError,
+    StoreUnusable,
+    UnknownBatch,
+    UnreadableLog,
+)
+from slideloom.stores.base import CachedResult, Encoded, Page, decode_log, encode_event
+from slideloom.stores.cursor import parse_cursor, to_cursor
+from slideloom.stores.redis_doorbell import Missed, Ring, listen
+from slideloom.stores.redis_link import RedisLink
+from slideloom.stores.redis_results import RedisResults
+from slideloom.stores.redis_scripts import APPEND, CREATE, FORGET, LEASE
+
+_CACHE_MAX_BYTES: Final = 50 * 1024**3
+"""As the embedded store's."""
+_CONNECTIONS: Final = 4
+"""One of them for the doorbell. A command takes some 0.1 ms, so few serve many batches."""
+_FORMAT: Final = 1
+"""Of our keys; a server with a newer one is refused."""
+_AT_ONCE: Final = 100
+"""Batches dropped in one go, at most: nobody else is served meanwhile."""
+_MOST_IN_DOUBT: Final = 10_000
+"""Writes remembered whose answers were lost: far more than there are writers."""
+
+_Append = tuple[str, int | None, tuple[bytes, ...]]
+"""What was to be written: batch, epoch, bodies."""
+
+
+class RedisBatchStore:
+    """A `BatchStore` and a `ResultCache` on one Redis server, version 7 or newer.
+
+    A batch is a stream (its log, numbers from 1), a hash (its epoch and when it was created) and
+    a hash of answers; sorted sets are the indexes. Every write is one script, so it is done
+    whole or not at all, and rings the doorbell. A Redis Cluster is not supported: the scripts
+    change a batch and the indexes together, which a cluster keeps on different nodes.
+
+    **Lost answers.** A connection may break after a write was sent: then nobody here knows whether
+    it was done, and whoever asked gets a `StoreError` and may ask again. So each write has a token
+    of its own, and its script keeps its answer under it, next to the log; a script that finds its
+    token there gives that answer again and writes nothing, even where another run has leased
+    the batch since, and whichever of the two reaches the server first. The store repeats a
+    write once by itself, with its token. When that fails too, it keeps the token of an `append`
+    in mind, and takes it for the next one of the very same content: batch, epoch and bytes, which
+    hold the time to the microsecond. (A `create` whose answer stays lost may stand, as left open.)
+
+    **What survives.** With `appendonly yes` Redis writes each command to its file before it
+    answers, so a crash of Redis loses nothing that was answered. A crash of its machine may lose
+    the last second (`appendfsync everysec`), or nothing (`always`). A replica that takes over may
+    not have the last moments yet.
+    """
+
+    def __init__(self, link: RedisLink, *, prefix: str, cache_max_bytes: int) -> None:
+        self._link = link
+        self._prefix = prefix
+        self._results = RedisResults(link, prefix=prefix, max_bytes=cache_max_bytes)
+        self._create = link.client.register_script(CREATE)
+        self._lease = link.client.register_script(LEASE)
+        self._append = link.client.register_script(APPEND)
+        self._forget = link.client.register_script(FORGET)
+        self._in_doubt: dict[_Append, str] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        prefix: str = "slideloom:",
+        max_connections: int = _CONNECTIONS,
+        cache_max_bytes: int = _CACHE_MAX_BYTES,
+    ) -> Self:
+        """Connect to `redis://:password@host:6379/0`; every key begins with `prefix`.
+
+        At least two connections are needed: one is kept for `listen`.
+
+        Raises:
+            StoreUnusable: the server cannot be reached, does not let us in, is too old, a cluster,
+                or drops records when memory runs short.
+        """
+        link = await RedisLink.open(url, max_connections=max_connections)
+        store = cls(link, prefix=prefix, cache_max_bytes=cache_max_bytes)
+        try:
+            await store._refuse_newer()
+        except StoreError as error:
+            await store.close()
+            if isinstance(error, StoreUnusable):
+                raise
+            raise StoreUnusable(str(error)) from error
+        return store
+
+    async def close(self) -> None:
+        """Let go of the server."""
+        await self._link.close()
+
+    async def create(
+        self, batch_id: str, submitted: BatchSubmitted, *, key: OnceKey | None = None
+    ) -> str:
+        """See `BatchStore`."""
+        first = encode_event(submitted)
+        is_single = "1" if submitted.order.is_single else ""
+        named = ("", "", "") if key is None else (key.text, key.digest, repr(key.until_s))
+        args = (repr(submitted.at_s), is_single, *named, first.body)
+        taken = await self._write(self._create, batch_id, args)
+        if taken is None:
+            raise KeyReused("" if key is None else key.text)
+        return str(taken.decode())
+
+    async def lease(self, batch_id: str) -> int:
+        """See `BatchStore`."""
+        epoch = await self._write(self._lease, batch_id, ())
+        if epoch is None:
+            raise UnknownBatch(batch_id)
+        return int(epoch)
+
+    async def append(
+        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+    ) -> int:
+        """See `BatchStore`."""
+        encoded = [encode_event(event) for event in events]
+        bodies = tuple(one.body for one in encoded)
+        latest_s = encoded[-1].event.at_s if encoded else 0.0
+        args = ("" if epoch is None else epoch, _find_turn(encoded), repr(latest_s), *bodies)
+        what = (batch_id, epoch, bodies)
+        token = self._in_doubt.pop(what, None) or _new_token()
+        try:
+            seq = await self._write(self._append, batch_id, args, token=token)
+        except StoreError:
+            self._remember(what, token)
+            raise
+        if seq is None:
+            raise Fenced(batch_id, epoch)
+        return int(seq)
+
+    async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
+        """See `BatchStore`."""
+        log = self._log_key(batch_id)
+        return decode_log(
+            batch_id, _bodies(await self._ask(lambda r: r.xrange(log, f"{after + 1}-0")))
+        )
+
+    async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
+        """See `BatchStore`."""
+        found = await self._find_created(*parse_cursor(cursor), count=limit + 1)
+        shown = found[:limit]
+        return Page(
+            batches=tuple([line async for line in self._summarize([name for name, _ in shown])]),
+            next_cursor=to_cursor(shown[-1][1], shown[-1][0]) if len(found) > limit else None,
+        )
+
+    async def find_unfinished(self) -> list[str]:
+        """See `BatchStore`."""
+        found = await self._ask(lambda redis: redis.zrange(f"{self._prefix}unfinished", 0, -1))
+        return [batch_id.decode() for batch_id in found]
+
+    async def forget_finished(self, *, before_s: float, now_s: float) -> int:
+        """See `BatchStore`."""
+        total, kept, is_over = 0, 0, False
+        while not is_over:
+            args = ("", repr(before_s), repr(now_s), kept, _AT_ONCE)
+            keys, dropped, staying = await self._run(self._forget, args)
+            total, kept = total + dropped, kept + staying
+            is_over = keys < _AT_ONCE and dropped + staying < _AT_ONCE
+        return total
+
+    async def check(self) -> None:
+        """See `BatchStore`."""
+        await self._ask(lambda redis: redis.set(f"{self._prefix}format", _FORMAT))
+
+    def listen(self) -> AsyncGenerator[Ring | Missed, None]:
+        """Whatever is appended to any batch, by whichever process; takes one connection.
+
+        To be iterated once a process, by whoever knows which batches are watched there.
+        """
+        return listen(self._link, f"{self._prefix}doorbell")
+
+    async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
+        """See `ResultCache`."""
+        return await self._results.find_many(keys, after_s=after_s)
+
+    async def put(self, key: str, result: CachedResult) -> None:
+        """See `ResultCache`."""
+        await self._results.put(key, result)
+
+    async def forget_results(self, *, before_s: float) -> int:
+        """See `ResultCache`."""
+        return await self._results.forget_results(before_s=before_s)
+
+    async def _write(
+        self, script: AsyncScript, batch_id: str, args: Sequence[Any], *, token: str = ""
+    ) -> Any:  # noqa: ANN401 - as the script answers
+        """What the script answers; it writes once, though asked again when the answer is lost."""
+        args = (batch_id, token or _new_token(), *args)
+        with suppress(StoreError):
+            return await self._run(script, args)
+        return await self._run(script, args)
+
+    def _remember(self, what: _Append, token: str) -> None:
+        self._in_doubt[what] = token
+        if len(self._in_doubt) > _MOST_IN_DOUBT:
+            del self._in_doubt[next(iter(self._in_doubt))]
+
+    async def _run(self, script: AsyncScript, args: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
+        return await self._ask(lambda _: script(keys=[self._prefix], args=args))
+
+    async def _ask(self, command: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as above
+        return await self._link.ask(command)
+
+    async def _refuse_newer(self) -> None:
+        name = f"{self._prefix}format"
+        found = await self._ask(lambda redis: redis.get(name))
+        if found is not None and int(found) > _FORMAT:
+            message = (
+                f"what {self._link.place} holds under {self._prefix} is of a newer version of"
+                f" Slideloom (format {int(found)}); left as it is"
+            )
+            raise StoreUnusable(message)
+
+    async def _find_created(
+        self, created_at_s: float, last_id: str, *, count: int
+    ) -> list[tuple[str, float]]:
+        """Batches of the list older than that one, newest first, ties by id, and when created."""
+        name = f"{self._prefix}created"
+        pipe = self._link.client.pipeline(transaction=False)
+        pipe.zrange(name, repr(created_at_s), repr(created_at_s), **_DOWN)
+        pipe.zrange(name, f"({created_at_s!r}", "-inf", **_DOWN, offset=0, num=count)
+        ties, older = await self._ask(lambda _: pipe.execute())
+        found = [(batch_id.decode(), at_s) for batch_id, at_s in (*ties, *older)]
+        return [line for line in found if line[::-1] < (created_at_s, last_id)][:count]
+
+    async def _summarize(self, batch_ids: Sequence[str]) -> AsyncIterator[BatchSummary]:
+        """A line for each; a log that is damaged, or just dropped, hides no other."""
+        pipe = self._link.client.pipeline(transaction=False)
+        for batch_id in batch_ids:
+            pipe.xrange(self._log_key(batch_id))
+        logs = await self._ask(lambda _: pipe.execute()) if batch_ids else []
+        for batch_id, log in zip(batch_ids, logs, strict=True):
+            with suppress(UnreadableLog):
+                yield to_summary(fold(batch_id, decode_log(batch_id, _bodies(log))))
+            await asyncio.sleep(0)  # a long log takes milliseconds: others first
+
+    def _log_key(self, batch_id: str) -> str:
+        return f"{self._prefix}{{batch:{batch_id}}}:events"
+
+
+_DOWN: Final[dict[str, Any]] = {"desc": True, "byscore": True, "withscores": True}
+
+
+def _new_token() -> str:
+    return token_hex(8)
+
+
+def _bodies(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[bytes]:
+    return [fields.get(b"event", b"") for _, fields in entries]
+
+
+def _find_turn(encoded: Sequence[Encoded]) -> str:
+    """What the events make of the batch: `ended`, `open`, or as before."""
+    turn = ""
+    for one in encoded:
+        if isinstance(one.event, BatchFinished):
+            turn = "ended"
+        elif isinstance(one.event, SlidesReopened):
+            turn = "open"
+    return turn

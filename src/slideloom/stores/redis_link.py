@@ -1,0 +1,154 @@
+"""The way to a Redis server: opened, looked at, and its failures in our words."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
+
+from slideloom.errors import StorageFull, StoreError, StoreUnusable
+
+_OLDEST: Final = 7
+"""Of Redis: the first whose scripts say beforehand that they write."""
+_CONNECT_S: Final = 3.0
+_ANSWER_S: Final = 5.0
+"""For each read of an answer: Redis answers in well under a millisecond, or is in trouble."""
+_TURN_S: Final = 10.0
+"""How long a command may wait for a connection."""
+_HEALTH_CHECK_S: Final = 15.0
+"""A connection that was idle for longer is tried before it is used."""
+
+_T = TypeVar("_T")
+
+
+class RedisLink:
+    """A bounded pool of connections to one Redis server."""
+
+    def __init__(self, client: Redis, *, place: str, max_commands: int) -> None:
+        self.client = client
+        self._turns = asyncio.Semaphore(max_commands)
+        self.place = place
+        """Where the server is, without user and password."""
+        self.is_closed = False
+
+    @classmethod
+    async def open(cls, url: str, *, max_connections: int) -> Self:
+        """Connect, and make sure that the server will do.
+
+        One of the connections is left to whoever listens, the others are for commands.
+
+        Raises:
+            StoreUnusable: it cannot be reached, lets us not in, or is not what we need.
+        """
+        pool, place = _build_pool(url, max_connections)
+        link = cls(Redis.from_pool(pool), place=place, max_commands=max_connections - 1)
+        try:
+            _check_server(await link.client.info(), place)
+        except (AuthenticationError, NoPermissionError) as error:
+            message = f"Redis at {place} does not accept the user or password: {error}"
+            raise await link.refuse(message) from error
+        except (RedisError, OSError) as error:
+            message = f"Redis at {place} cannot be used: {error}"
+            raise await link.refuse(message) from error
+        except StoreUnusable:
+            await link.close()
+            raise
+        return link
+
+    async def ask(self, command: Callable[[Redis], Awaitable[_T]]) -> _T:
+        """What `command` returns.
+
+        Raises:
+            StoreError: Redis refused it (`StorageFull`: for want of memory or disk), or cannot
+                be reached. In the last case it may have been done all the same.
+        """
+        if self.is_closed:
+            message = "the batch store is closed"
+            raise StoreError(message)
+        try:
+            # First come, first served: the pool gives a connection to whoever asks in that moment,
+            # and lets others wait without end.
+            async with asyncio.timeout(_TURN_S):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            message = f"Redis at {self.place} has been busy for {_TURN_S:.0f} s"
+            raise StoreError(message) from error
+        try:
+            return await command(self.client)
+        except (RedisError, OSError) as error:
+            raise _to_store_error(error, self.place) from error
+        finally:
+            self._turns.release()
+
+    async def refuse(self, message: str) -> StoreUnusable:
+        """Close everything; what to raise."""
+        await self.close()
+        return StoreUnusable(message)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        self.is_closed = True
+        await self.client.aclose(close_connection_pool=True)
+
+
+def _build_pool(url: str, max_connections: int) -> tuple[BlockingConnectionPool, str]:
+    """The pool, not connected yet, and where it leads to."""
+    try:
+        parts = urlsplit(url)
+        place = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=_TURN_S,
+            socket_connect_timeout=_CONNECT_S,
+            socket_timeout=_ANSWER_S,
+            socket_keepalive=True,
+            health_check_interval=_HEALTH_CHECK_S,
+            # The client would send a command again whose answer was lost: that is for us to decide.
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+    except ValueError:  # its text may hold a piece of the password
+        message = (
+            "the address of Redis is not like redis://:password@host:6379/0"
+            " (in the password, / is written %2F, @ is written %40 and : is written %3A)"
+        )
+        raise StoreUnusable(message) from None
+    return pool, place
+
+
+def _check_server(info: dict[str, Any], place: str) -> None:
+    found = str(info.get("redis_version", "unknown"))
+    if not found.partition(".")[0].isdecimal() or int(found.partition(".")[0]) < _OLDEST:
+        message = f"Redis at {place} is version {found}; {_OLDEST} or newer is needed"
+        raise StoreUnusable(message)
+    if info.get("cluster_enabled"):
+        message = f"Redis at {place} is a cluster, which is not supported: one server is needed"
+        raise StoreUnusable(message)
+    policy = str(info.get("maxmemory_policy", ""))
+    if policy.startswith("allkeys"):
+        message = (
+            f"Redis at {place} drops records when memory runs short"
+            f" (maxmemory-policy {policy}); noeviction is needed"
+        )
+        raise StoreUnusable(message)
+
+
+def _to_store_error(error: Exception, place: str) -> StoreError:
+    # MISCONF: its disk does not take what it should keep.
+    is_full = isinstance(error, OutOfMemoryError) or (
+        isinstance(error, ResponseError) and str(error).startswith("MISCONF")
+    )
+    if is_full:
+        return StorageFull(f"Redis at {place} takes no more: {error}")
+    return StoreError(f"Redis at {place} failed: {error}")

@@ -1,0 +1,167 @@
+"""What is done in Redis in one go, in Lua.
+
+Each script is given the prefix of all keys as its only key and makes the others from it:
+`PREFIX{batch:ID}:events` and so on. A script touches a batch and the indexes over all batches,
+which a Redis Cluster would keep on different nodes: therefore `no-cluster`.
+
+Redis runs a script alone and to its end, but takes nothing back when one breaks off. So whatever
+can be refused is asked first. Out of memory, the server refuses a script before it begins.
+"""
+
+from typing import Final
+
+_NAMES: Final = """
+local prefix, batch = KEYS[1], ARGV[1]
+local meta = prefix .. '{batch:' .. batch .. '}:meta'
+local events = prefix .. '{batch:' .. batch .. '}:events'
+local answers = prefix .. '{batch:' .. batch .. '}:answers'
+local created, unfinished = prefix .. 'created', prefix .. 'unfinished'
+local finished, once = prefix .. 'finished', prefix .. 'once'
+"""
+
+_ADD: Final = """
+-- Events stand in ARGV from `first` on; none is ever removed, so their count is the last number.
+local function add(token, turn, latest_s, first)
+    local seq = redis.call('XLEN', events)
+    if #ARGV < first then return seq end
+    for n = first, #ARGV do
+        seq = seq + 1
+        redis.call('XADD', events, seq .. '-0', 'event', ARGV[n])
+    end
+    redis.call('HSET', answers, token, seq)
+    if turn == 'open' then
+        redis.call('ZADD', unfinished, redis.call('HGET', meta, 'created_at_s'), batch)
+        redis.call('ZREM', finished, batch)
+    elseif turn == 'ended' then
+        redis.call('ZREM', unfinished, batch)
+        redis.call('ZADD', finished, latest_s, batch)
+    else
+        redis.call('ZADD', finished, 'XX', latest_s, batch)
+    end
+    redis.call('PUBLISH', prefix .. 'doorbell', batch .. ' ' .. seq)
+    return seq
+end
+"""
+
+_HEAD: Final = "#!lua flags=no-cluster" + _NAMES
+_HEAD_THAT_FREES: Final = "#!lua flags=no-cluster,allow-oom" + _NAMES
+
+CREATE: Final = (
+    _HEAD
+    + _ADD
+    + """
+local token, created_at_s, is_single, text, digest, until_s = unpack(ARGV, 2, 7)
+if redis.call('HEXISTS', answers, token) == 1 then return batch end
+if redis.call('EXISTS', meta) == 1 then return redis.error_reply('ERR the batch is there') end
+if text ~= '' then
+    local kept = redis.call('HGET', once, text)
+    if kept then
+        local kept_until_s, kept_digest, kept_batch = kept:match('^(%S+) (%S*) (.*)$')
+        if tonumber(kept_until_s) > tonumber(created_at_s) then
+            return kept_digest == digest and kept_batch
+        end
+    end
+    redis.call('ZADD', once .. '-ends', until_s, text)
+    redis.call('HSET', once, text, until_s .. ' ' .. digest .. ' ' .. batch)
+    redis.call('HSET', meta, 'named_until_s', until_s)
+end
+redis.call('HSET', meta, 'epoch', 1, 'created_at_s', created_at_s)
+if is_single == '' then redis.call('ZADD', created, created_at_s, batch) end
+add(token, 'open', created_at_s, 8)
+return batch
+"""
+)
+"""Of: batch, token, created_at_s, '1' for a single slide, key ('': none), its digest, its until_s,
+the first event. The batch that the key stands for; nothing when for another request."""
+
+LEASE: Final = (
+    _HEAD
+    + """
+local token = ARGV[2]
+local answered = redis.call('HGET', answers, token)
+if answered then return tonumber(answered) end
+if redis.call('EXISTS', meta) == 0 then return false end
+local epoch = redis.call('HINCRBY', meta, 'epoch', 1)
+redis.call('HSET', answers, token, epoch)
+return epoch
+"""
+)
+"""Of: batch, token. The new epoch; nothing when there is no such batch."""
+
+APPEND: Final = (
+    _HEAD
+    + _ADD
+    + """
+local token, epoch, turn, latest_s = unpack(ARGV, 2, 5)
+local answered = redis.call('HGET', answers, token)
+if answered then return tonumber(answered) end
+local current = redis.call('HGET', meta, 'epoch')
+if not current or (epoch ~= '' and epoch ~= current) then return false end
+return add(token, turn, latest_s, 6)
+"""
+)
+"""Of: batch, token, epoch ('': whoever runs it), 'ended' or 'open' or '' as the batch is from now
+on or as before, when the last event happened, the events. The last number; nothing when fenced."""
+
+FORGET: Final = (
+    _HEAD_THAT_FREES
+    + """
+local before_s, now_s, offset, count = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local ends = once .. '-ends'
+local texts = redis.call('ZRANGEBYSCORE', ends, '-inf', now_s, 'LIMIT', 0, count)
+for _, text in ipairs(texts) do
+    redis.call('HDEL', once, text)
+    redis.call('ZREM', ends, text)
+end
+local old = redis.call('ZRANGEBYSCORE', finished, '-inf', '(' .. before_s, 'LIMIT', offset, count)
+local kept = 0
+for _, id in ipairs(old) do
+    local stem = prefix .. '{batch:' .. id .. '}:'
+    local named_until_s = redis.call('HGET', stem .. 'meta', 'named_until_s')
+    if named_until_s and tonumber(named_until_s) > tonumber(now_s) then
+        kept = kept + 1
+    else
+        redis.call('UNLINK', stem .. 'meta', stem .. 'events', stem .. 'answers')
+        redis.call('ZREM', finished, id)
+        redis.call('ZREM', created, id)
+    end
+end
+return {#texts, #old - kept, kept}
+"""
+)
+"""Of: '', before_s, now_s, how many old batches to pass over and to look at. How many keys
+and batches were dropped, and how many batches stay because of a key."""
+
+PUT_RESULT: Final = """#!lua flags=no-cluster
+local results = KEYS[1] .. 'results'
+local ages, sizes, total = results .. '-ages', results .. '-sizes', results .. '-bytes'
+local key, made_at_s, size, max_bytes, body = unpack(ARGV)
+local there_s = redis.call('ZSCORE', ages, key)
+if there_s and tonumber(there_s) > tonumber(made_at_s) then return end
+redis.call('ZADD', ages, made_at_s, key)
+redis.call('HSET', results, key, body)
+redis.call('INCRBY', total, size - (redis.call('HGET', sizes, key) or 0))
+redis.call('HSET', sizes, key, size)
+while tonumber(redis.call('GET', total)) > tonumber(max_bytes) do
+    local oldest = redis.call('ZPOPMIN', ages)[1]
+    if not oldest then return end
+    redis.call('DECRBY', total, redis.call('HGET', sizes, oldest))
+    redis.call('HDEL', sizes, oldest)
+    redis.call('HDEL', results, oldest)
+end
+"""
+"""Of: key, made_at_s, size_bytes, the most bytes in all, body."""
+
+FORGET_RESULTS: Final = """#!lua flags=no-cluster,allow-oom
+local results = KEYS[1] .. 'results'
+local ages, sizes, total = results .. '-ages', results .. '-sizes', results .. '-bytes'
+local old = redis.call('ZRANGEBYSCORE', ages, '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, key in ipairs(old) do
+    redis.call('DECRBY', total, redis.call('HGET', sizes, key))
+    redis.call('HDEL', sizes, key)
+    redis.call('HDEL', results, key)
+    redis.call('ZREM', ages, key)
+end
+return #old
+"""
+"""Of: before_s, how many at most. How many were dropped."""
