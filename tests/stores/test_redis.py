@@ -19,17 +19,17 @@ from redis.asyncio import Redis
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchFinished, BatchStarted, BatchSubmitted, SlideCharged
 from slideloom.domain.keys import OnceKey
-from slideloom.engine.recorder import Recorder
+from slideloom.engine import recorder
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import Fenced, StorageFull, StoreError, StoreUnusable, UnreadableLog
-from slideloom.stores import redis_doorbell, redis_link
+from slideloom.stores import redis_doorbell, redis_link, redis_results
 from slideloom.stores.redis import RedisBatchStore
 from slideloom.stores.redis_doorbell import Missed, Ring
 from tests.stores.test_result_caches import result
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.followers import Followers
 from tests.support.orders import order
-from tests.support.parts import RecordingLog
+from tests.support.parts import RecordingLog, ScriptedProvider, Workshop
 from tests.support.redis_server import RedisServer, redis_server
 
 
@@ -209,13 +209,14 @@ async def test_order_and_lease_whose_answers_are_lost_are_done_once(
 
 
 async def test_run_whose_answers_are_lost_again_and_again_leaves_the_right_books(
-    shared_redis: RedisServer, prefix: str
+    shared_redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the engine's own writer, which asks until it is answered."""
+    monkeypatch.setattr(recorder, "_WRITE_PAUSES_S", (0.01,))
     dice = random.Random(6)
     async with behind_proxy(shared_redis, prefix) as (store, proxy):
         timeline = Timeline(fold("b", await store.read("b")))
-        recorder = Recorder(
+        writer = recorder.Recorder(
             store=store,
             timeline=timeline,
             epoch=2,
@@ -225,12 +226,12 @@ async def test_run_whose_answers_are_lost_again_and_again_leaves_the_right_books
         costs = [SlideCharged(at_s=3 + n, place=0, cost_usd=0.01) for n in range(40)]
         async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             for cost in costs:
-                group.create_task(recorder.record(cost))
+                group.create_task(writer.record(cost))
                 await asyncio.sleep(0.01)
         proxy.limit = lambda _: None
         assert await store.read("b", after=2) == costs
         assert timeline.state.seq == 42
-        await recorder.close()
+        await writer.close()
 
 
 async def test_cancelled_question_leaves_no_answer_for_another(
@@ -267,6 +268,7 @@ async def insist(store: RedisBatchStore, batch_id: str, event: BatchStarted) -> 
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_what_was_answered_outlives_a_server_that_is_killed(own_redis: RedisServer) -> None:
     async with opened(own_redis.url) as store:
         counts = dict.fromkeys((f"b{n}" for n in range(10)), 1)
@@ -293,6 +295,33 @@ async def test_what_was_answered_outlives_a_server_that_is_killed(own_redis: Red
             log = await store.read(name)
             assert [event.at_s for event in log] == [float(n) for n in range(1, count + 1)]
         assert sorted(await store.find_unfinished()) == sorted(counts)
+
+
+@pytest.mark.slow
+async def test_deck_is_made_while_the_server_is_killed_and_comes_back(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "_WRITE_PAUSES_S", (0.05,))
+    provider = ScriptedProvider(seconds=0.05)
+    async with (
+        opened(own_redis.url) as store,
+        Workshop(provider, store=store) as shop,
+        asyncio.timeout(60),
+    ):
+        timeline = await shop.engine.submit(order(20, max_workers=3))
+        for _ in range(2):
+            await asyncio.sleep(0.1)
+            own_redis.kill()
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(own_redis.start)
+        assert await timeline.wait_finished(timeout_s=60)
+        assert len(shop.log.of("store_failed")) > 0
+        assert len(provider.calls) == timeline.state.count("done") == 20
+        batch_id = timeline.state.batch_id
+        assert fold(batch_id, await store.read(batch_id)) == timeline.state
+        (line,) = (await store.list_batches(limit=9)).batches
+        assert (line.status, line.successful) == ("completed", 20)
+        assert await store.find_unfinished() == []
 
 
 async def test_server_that_forgot_everything_is_no_crash(own_redis: RedisServer) -> None:
@@ -329,6 +358,7 @@ async def test_server_that_is_away_is_a_store_error_until_it_is_back(
 # The doorbell.
 
 
+@pytest.mark.slow
 async def test_two_hundred_followers_hear_another_process_over_one_connection(
     shared_redis: RedisServer, prefix: str
 ) -> None:
@@ -373,6 +403,7 @@ async def test_listener_is_told_that_it_may_have_missed_something(own_redis: Red
             await next_told(bell)
 
 
+@pytest.mark.slow
 async def test_listener_notices_a_server_that_says_nothing_any_more(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,6 +473,18 @@ async def test_closed_store_refuses(shared_redis: RedisServer, prefix: str) -> N
     for ask in (store.check, lambda: store.read("b"), lambda: store.create("b", submitted())):
         with pytest.raises(StoreError, match="closed"):
             await ask()
+
+
+async def test_what_was_asked_is_done_before_the_store_closes(
+    shared_redis: RedisServer, prefix: str
+) -> None:
+    async with opened(shared_redis.url, prefix=prefix) as other:
+        store = await RedisBatchStore.open(shared_redis.url, prefix=prefix)
+        asked = [asyncio.create_task(store.create(f"b{n}", submitted())) for n in range(50)]
+        await asyncio.sleep(0)
+        await asyncio.gather(store.close(), store.close())
+        assert await asyncio.gather(*asked) == [f"b{n}" for n in range(50)]
+        assert len(await other.find_unfinished()) == 50
 
 
 # Servers that will not do.
@@ -657,9 +700,10 @@ async def test_forgotten_batches_leave_nothing(shared_redis: RedisServer, prefix
 
 
 async def test_result_cache_drops_any_number_of_old_entries(
-    shared_redis: RedisServer, prefix: str
+    shared_redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(redis_results, "_AT_ONCE", 20)
     async with opened(shared_redis.url, prefix=prefix) as store:
-        await asyncio.gather(*(store.put(f"k{n}", result(n)) for n in range(2100)))
-        assert await store.forget_results(before_s=2050) == 2050
-        assert len(await store.find_many([f"k{n}" for n in range(2100)], after_s=0)) == 50
+        await asyncio.gather(*(store.put(f"k{n}", result(n)) for n in range(210)))
+        assert await store.forget_results(before_s=160) == 160
+        assert len(await store.find_many([f"k{n}" for n in range(210)], after_s=0)) == 50

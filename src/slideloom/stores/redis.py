@@ -105,7 +105,7 @@ class RedisBatchStore:
         return store
 
     async def close(self) -> None:
-        """Let go of the server."""
+        """Finish what was asked, then let go of the server."""
         await self._link.close()
 
     async def create(

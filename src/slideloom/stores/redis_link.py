@@ -36,7 +36,9 @@ class RedisLink:
 
     def __init__(self, client: Redis, *, place: str, max_commands: int) -> None:
         self.client = client
+        self._max_commands = max_commands
         self._turns = asyncio.Semaphore(max_commands)
+        self._closing = asyncio.Lock()
         self.place = place
         """Where the server is, without user and password."""
         self.is_closed = False
@@ -96,9 +98,14 @@ class RedisLink:
         return StoreUnusable(message)
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Finish what was asked, then let go of every connection."""
         self.is_closed = True
-        await self.client.aclose(close_connection_pool=True)
+        async with self._closing:
+            for _ in range(self._max_commands):
+                await self._turns.acquire()  # behind all who wait
+            await self.client.aclose(close_connection_pool=True)
+            for _ in range(self._max_commands):
+                self._turns.release()
 
 
 def _build_pool(url: str, max_connections: int) -> tuple[BlockingConnectionPool, str]:
