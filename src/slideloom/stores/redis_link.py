@@ -112,7 +112,8 @@ def _build_pool(url: str, max_connections: int) -> tuple[BlockingConnectionPool,
     """The pool, not connected yet, and where it leads to."""
     try:
         parts = urlsplit(url)
-        place = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+        host = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+        place = parts.path if parts.scheme == "unix" else host
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=max_connections,
