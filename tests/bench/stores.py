@@ -1,8 +1,8 @@
 """`python -m tests.bench.stores`: the stores side by side, and the doorbell. Needs redis-server.
 
-The same appends to SQLite (every commit synced) and to Redis (`appendonly yes`, synced each
-second), one after the other in one run, on the disk of `TMPDIR`. Writer and readers of the
-doorbell are one process.
+The same appends to SQLite (every commit synced), to Redis that syncs each write and to Redis that
+syncs each second, one after the other in one run, on the disk of `TMPDIR`. Writer and readers of
+the doorbell are one process.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ async def print_store(name: str, store: BatchStore) -> None:
     """One line."""
     rate, took_s = await measure_appends(store)
     list_s = await measure_list(store)
-    print(f"{name:8} {rate:8.0f} appends/s  {to_ms(took_s)}  list of {_BATCHES}: {list_s:.3f} s")
+    print(f"{name:15} {rate:8.0f} appends/s  {to_ms(took_s)}  list of {_BATCHES}: {list_s:.3f} s")
     await store.close()
 
 
@@ -86,10 +86,12 @@ async def main(folder: Path) -> None:
     """Both stores, then the doorbell."""
     print(f"{_APPENDS} appends, {_BATCHES} batches at once")
     await print_store("SQLite", await SqliteBatchStore.open(folder / "s.sqlite3"))
-    with redis_server(folder) as server:
-        await print_store("Redis", await RedisBatchStore.open(server.url))
-        took_s = await measure_followers(server.url)
-        print(f"{_FOLLOWERS} followers, {len(took_s)} events: {to_ms(took_s)}")
+    for fsync in ("always", "everysec"):
+        (folder / fsync).mkdir()
+        with redis_server(folder / fsync, appendfsync=fsync) as server:
+            await print_store(f"Redis, {fsync}", await RedisBatchStore.open(server.url))
+            took_s = await measure_followers(server.url)
+            print(f"{_FOLLOWERS} followers, {len(took_s)} events: {to_ms(took_s)}")
 
 
 if __name__ == "__main__":

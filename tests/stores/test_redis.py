@@ -341,6 +341,48 @@ async def test_server_that_forgot_everything_is_no_crash(own_redis: RedisServer)
         assert await store.create("c", submitted()) == "c"
 
 
+async def test_server_that_answers_nothing_is_a_store_error_in_time(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(own_redis.url) as store:
+        await store.create("b", submitted())
+        own_redis.send(signal.SIGSTOP)
+        monkeypatch.setattr(redis_link, "_ANSWER_S", 0.1)
+        events = [BatchStarted(at_s=2)]
+        with pytest.raises(StoreError, match="did not answer"):
+            await store.append("b", 1, events)
+        monkeypatch.setattr(redis_link, "_CONNECT_S", 0.1)
+        with pytest.raises(StoreUnusable, match="does not answer"):
+            await RedisBatchStore.open(own_redis.url)
+        monkeypatch.undo()
+        own_redis.send(signal.SIGCONT)
+        # Both tries lie in the server's ears, and are heard before or after this one.
+        assert await store.append("b", 1, events) == 2
+        await asyncio.sleep(0.1)
+        assert await store.read("b", after=1) == events
+
+
+async def test_writer_that_is_cancelled_while_the_server_is_killed_ends(
+    own_redis: RedisServer,
+) -> None:
+    dice = random.Random(8)
+    async with opened(own_redis.url) as store:
+        await asyncio.gather(*(store.create(f"b{n}", submitted()) for n in range(10)))
+
+        async def write(name: str) -> None:
+            while True:
+                await insist(store, name, BatchStarted(at_s=2))
+
+        for _ in range(20):
+            writers = [asyncio.create_task(write(f"b{n}")) for n in range(10)]
+            await asyncio.sleep(dice.random() * 0.02)
+            for writer in writers:
+                writer.cancel()
+            async with asyncio.timeout(5):
+                await asyncio.gather(*writers, return_exceptions=True)
+        own_redis.kill()
+
+
 async def test_server_that_is_away_is_a_store_error_until_it_is_back(
     own_redis: RedisServer,
 ) -> None:

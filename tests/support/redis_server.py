@@ -30,6 +30,7 @@ class RedisServer:
             "bind": "127.0.0.1",
             "dir": self._folder,
             "appendonly": "yes",
+            "appendfsync": "always",
             "save": "",
             "logfile": self._folder / "redis.log",
         }

@@ -60,10 +60,10 @@ class RedisBatchStore:
     in mind, and takes it for the next one of the very same content: batch, epoch and bytes, which
     hold the time to the microsecond. (A `create` whose answer stays lost may stand, as left open.)
 
-    **What survives.** With `appendonly yes` Redis writes each command to its file before it
-    answers, so a crash of Redis loses nothing that was answered. A crash of its machine may lose
-    the last second (`appendfsync everysec`), or nothing (`always`). A replica that takes over may
-    not have the last moments yet.
+    **What survives.** With `appendonly yes` and `appendfsync always`, Redis answers a write when
+    it is on the disk: whatever was answered outlives every crash. With `everysec` it holds writes
+    back while the disk is slow, so a mere crash of Redis may take the last two seconds with it,
+    the end of a log among them. A replica that takes over may not have the last moments yet.
     """
 
     def __init__(self, link: RedisLink, *, prefix: str, cache_max_bytes: int) -> None:

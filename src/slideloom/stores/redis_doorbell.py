@@ -40,7 +40,8 @@ async def listen(link: RedisLink, channel: str) -> AsyncGenerator[Ring | Missed,
     while not link.is_closed:
         try:
             async with link.client.pubsub() as pubsub:
-                await pubsub.subscribe(channel)
+                async with asyncio.timeout(_QUIET_S):
+                    await pubsub.subscribe(channel)
                 async for message in _receive(pubsub):
                     if link.is_closed:
                         return  # the client connects again by itself
@@ -56,7 +57,8 @@ async def _receive(pubsub: PubSub) -> AsyncGenerator[dict[str, Any], None]:
     """Messages, until the connection breaks or nobody answers any more."""
     is_asked = False
     while True:
-        message = await pubsub.get_message(timeout=_QUIET_S)
+        async with asyncio.timeout(2 * _QUIET_S):  # it may connect again first
+            message = await pubsub.get_message(timeout=_QUIET_S)
         if message is not None:
             is_asked = False
             yield message
