@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from yarl import URL
 
+from slideloom.errors import StoreError
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
 from tests.support.service import Running
@@ -180,6 +181,18 @@ async def test_reader_that_leaves_is_forgotten(
         if len(asyncio.all_tasks()) <= before:
             break
     assert len(asyncio.all_tasks()) <= before
+
+
+async def test_websocket_tells_trouble_from_a_batch_that_is_not_there(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(batch_id: str) -> None:
+        raise StoreError(batch_id)
+
+    monkeypatch.setattr(service.services.engine, "get", fail)
+    async with service.client.ws_connect(address(service, "any", "ws")) as socket:
+        await socket.receive()
+        assert socket.close_code == 1013
 
 
 async def test_stop_ends_every_stream(provider: ScriptedProvider, service: Running) -> None:

@@ -78,6 +78,24 @@ async def test_slow_reader_holds_nobody_up_and_misses_nothing() -> None:
         await asyncio.gather(*tasks)
 
 
+async def test_reader_that_takes_nothing_costs_a_piece() -> None:
+    async with Workshop(ScriptedProvider()) as shop:
+        timeline = await shop.engine.submit(order(20, style_prompt="s" * 50_000))
+        await timeline.wait_finished(timeout_s=10)
+        slow = Line()
+        slow.flows.clear()
+        task = listen(timeline, slow)
+        await wait_until(lambda: bool(slow.got))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(slow.got) < 200_000
+        slow.flows.set()
+        await wait_until(lambda: slow.numbers() == list(range(1, len(timeline.feed) + 1)))
+        assert len(slow.got) > 2_000_000
+        slow.left.set()
+        await task
+
+
 async def test_reader_that_leaves_in_the_middle_of_a_piece_leaves_nothing_behind() -> None:
     async with Workshop(ScriptedProvider(seconds=0.01)) as shop:
         timeline = await shop.engine.submit(order(1))

@@ -26,6 +26,8 @@ from slideloom.settings import Settings, load_settings
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_MOST_READER_BYTES = 4096
+"""Of a message over WebSocket, where nothing is expected of readers; kept until it is whole."""
 _CONNECTIONS_GRACE_S = 5
 """Whole seconds for answers under way once the engine has come to its end."""
 
@@ -149,6 +151,7 @@ def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,
+        ws_max_size=_MOST_READER_BYTES,
         server_header=False,
     )
 

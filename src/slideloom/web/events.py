@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -15,7 +15,7 @@ from slideloom.assembly import Services
 from slideloom.domain.feed import FeedItem
 from slideloom.domain.messages import Language
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import InvalidRequest, SlideloomError
+from slideloom.errors import InvalidRequest, SlideloomError, StoreError
 from slideloom.web.batches import BATCH_ID
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.problems import reader_language
@@ -27,9 +27,13 @@ _COMMENT = b": here\n\n"
 _RECONNECT = b"retry: 2000\n\n"
 """Milliseconds after which a browser comes back when the stream breaks off."""
 _AFTER = ("query", "after")
+_PIECE_BYTES = 64 * 1024
+"""About so much is on its way to a reader: one that takes nothing costs no more."""
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_CLOSE_UNKNOWN, _CLOSE_WRONG, _CLOSE_RESTART = 4404, 4422, 1012
-"""WebSocket close codes: no such batch, no such number; the service goes away."""
+_KEPT = 32
+"""Events whose bytes are kept for the next reader: a long text's may be megabytes."""
+_CLOSE_UNKNOWN, _CLOSE_WRONG, _CLOSE_RESTART, _CLOSE_LATER = 4404, 4422, 1012, 1013
+"""WebSocket close codes: no such batch, no such number; the service goes away, or is in trouble."""
 
 
 async def events(request: Request) -> Response:
@@ -56,8 +60,7 @@ async def websocket(socket: WebSocket) -> None:
         timeline = await parts.engine.get(socket.path_params["batch_id"])
     except SlideloomError as error:
         await socket.accept()  # else browsers are told nothing of the reason
-        is_wrong = isinstance(error, InvalidRequest)
-        await socket.close(_CLOSE_WRONG if is_wrong else _CLOSE_UNKNOWN, error.code)
+        await socket.close(_to_close_code(error), error.code)
         return
     await socket.accept()
     language = _read_language(socket)
@@ -108,15 +111,22 @@ class _Reader:
 
     def _tell(self) -> None:
         while self._rest is None and not self._is_over:
-            items = self._timeline.feed[self._after :]
-            self._after += len(items)
-            if items:
-                self._push(_to_frames(items, self._language))
+            piece = self._take_piece()
+            if piece:
+                self._push(piece)
                 continue
             if self._timeline.is_closed:
                 self._is_over = True
                 self._push(b"", is_last=True)
             return
+
+    def _take_piece(self) -> bytes:
+        """Some of the events that were not sent yet; nothing when all were."""
+        feed, piece = self._timeline.feed, bytearray()
+        while self._after < len(feed) and len(piece) < _PIECE_BYTES:
+            piece += _to_frame(feed[self._after], self._language)
+            self._after += 1
+        return bytes(piece)
 
     def _keep_alive(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_KEEP_ALIVE_S, self._keep_alive)
@@ -140,18 +150,24 @@ async def _wait_gone(socket: WebSocket) -> None:
         pass  # nothing is expected of readers, be it text or not
 
 
-def _to_frames(items: Sequence[FeedItem], language: Language) -> bytes:
-    return b"".join([_to_frame(item, language) for item in items])
+def _to_close_code(error: SlideloomError) -> int:
+    match error:
+        case InvalidRequest():
+            return _CLOSE_WRONG
+        case StoreError():
+            return _CLOSE_LATER
+        case _:
+            return _CLOSE_UNKNOWN
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_KEPT)
 def _to_frame(item: FeedItem, language: Language) -> bytes:
     """The event on the stream; all who are at it are sent the same bytes."""
     name, data = item.name.encode(), item.to_json(language)
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (item.number, name, data)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_KEPT)
 def _to_message(item: FeedItem, language: Language) -> str:
     data = item.to_json(language).decode()
     return f'{{"id":{item.number},"event":"{item.name}","data":{data}}}'
