@@ -277,6 +277,29 @@ async def test_picture_that_cannot_be_read_is_a_store_error(folder: Path) -> Non
     await store.close()
 
 
+@pytest.mark.parametrize("what", ["link", "pipe", "folder"])
+async def test_what_is_no_plain_file_is_not_opened(folder: Path, tmp_path: Path, what: str) -> None:
+    store = await open_store(folder)
+    name = f"slide_001_{'a' * 32}.png"
+    match what:
+        case "link":
+            (tmp_path / "outside.png").write_bytes(picture())
+            (folder / name).symlink_to(tmp_path / "outside.png")
+        case "pipe":
+            os.mkfifo(folder / name)  # whoever opens one waits for its writer
+        case _:
+            (folder / name).mkdir()
+    with pytest.raises(StoreError, match="could not be read"):
+        await store.read(name)
+    with pytest.raises(StoreError, match="could not be read"):
+        await store.read_small(name, width_px=320)
+    with pytest.raises(StoreError, match="could not be read"):
+        list(store.read_pieces(name))
+    assert await store.measure([name]) == {}
+    assert await store.find_kept(f"slide_001_{'a' * 32}") is None
+    await store.close()
+
+
 async def test_picture_that_is_being_kept_when_its_slide_is_cut_off_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,13 @@
-"""The threads that touch the pictures' folder."""
+"""The pictures' folder: the threads that touch it, and how its files are opened."""
 
 import asyncio
+import errno
+import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TypeVar
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.gather import GatheringExecutor
@@ -52,6 +56,31 @@ class DiskThreads:
         """Let go of the threads; what they do is finished."""
         for executor in (self._shrinkers, self._decoders, self._syncers, self.writer):
             executor.shutdown(wait=False)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A file to be read; no link is followed out of the folder, no pipe is waited for.
+
+    Raises:
+        OSError: it is not there, or something else than a file.
+    """
+    return open(path, "rb", opener=_open_plain)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether `open_plain` would open it."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _open_plain(path: str, flags: int) -> int:
+    number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "not a plain file")
+    return number
 
 
 def to_storage_full(error: OSError) -> StorageFull:

@@ -10,7 +10,7 @@ from typing import Self, get_args
 
 from slideloom.domain.images import NotAPicture, PictureFacts, PictureType, inspect_picture
 from slideloom.errors import StorageFull, StoreError
-from slideloom.stores.disk import DiskThreads
+from slideloom.stores.disk import DiskThreads, is_plain, open_plain
 from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.pictures import shrink_reference, shrink_to_width
@@ -74,7 +74,7 @@ class FileImageStore:
     async def read(self, name: str) -> bytes:
         """See `ImageStore`."""
         _check_name(_PICTURE_NAME, name)
-        return await self._disk.read((self._folder / name).read_bytes)
+        return await self._disk.read(_read, self._folder / name)
 
     async def measure(self, names: Collection[str]) -> dict[str, int]:
         """See `ImageStore`."""
@@ -127,7 +127,7 @@ class FileImageStore:
         kept = find_thumbnail(self._folder, name, width_px)
         if kept is not None:
             return kept
-        small = shrink_to_width((self._folder / name).read_bytes(), width_px)
+        small = shrink_to_width(_read(self._folder / name), width_px)
         with contextlib.suppress(OSError, StorageFull):  # room is for pictures; it is shown anyway
             self._check_space(1)
             keep_thumbnail(self._folder, name, width_px, small)
@@ -152,11 +152,16 @@ def _check_name(pattern: re.Pattern[str], name: str) -> None:
         raise StoreError(message)
 
 
+def _read(path: Path) -> bytes:
+    with open_plain(path) as file:
+        return file.read()
+
+
 def _look_for(folder: Path, stem: str) -> tuple[str, PictureFacts] | None:
     for kind in get_args(PictureType):
         path = folder / f"{stem}.{kind}"
-        if _PICTURE_NAME.fullmatch(path.name) and path.is_file():
-            with contextlib.suppress(NotAPicture), path.open("rb") as file:
+        if _PICTURE_NAME.fullmatch(path.name) and is_plain(path):
+            with contextlib.suppress(NotAPicture), open_plain(path) as file:
                 return path.name, inspect_picture(file)
     return None
 
@@ -165,7 +170,7 @@ def _measure(folder: Path, names: list[str]) -> dict[str, int]:
     sizes = {}
     for name in names:
         path = folder / name
-        if path.is_file():
+        if is_plain(path):
             sizes[name] = path.stat().st_size
     return sizes
 
@@ -184,7 +189,7 @@ def _forget_old(folder: Path, before_s: float) -> int:
 
 def _read_pieces(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             while piece := file.read(_PIECE_BYTES):
                 yield piece
     except OSError as error:

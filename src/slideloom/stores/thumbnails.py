@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 from slideloom.domain.images import NotAPicture, inspect_picture
+from slideloom.stores.disk import open_plain
 from slideloom.stores.drafts import PART_PREFIX
 
 _FOLDER = ".thumbnails"
@@ -27,9 +28,12 @@ def find_thumbnail(images: Path, name: str, width_px: int) -> bytes | None:
     Raises:
         OSError: the picture itself is not there, or its copy cannot be read.
     """
-    (images / name).stat()  # a copy does not outlive its picture
-    with contextlib.suppress(FileNotFoundError, NotAPicture):
-        data = _path(images, name, width_px).read_bytes()
+    open_plain(images / name).close()  # a copy does not outlive its picture
+    with (
+        contextlib.suppress(FileNotFoundError, NotAPicture),
+        open_plain(_path(images, name, width_px)) as file,
+    ):
+        data = file.read()
         inspect_picture(io.BytesIO(data))
         return data
     return None
