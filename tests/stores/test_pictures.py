@@ -83,6 +83,16 @@ def test_picture_that_padding_would_make_too_large_stays_as_it_is() -> None:
     assert fit_picture(data, WIDE, "pad") == data
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_picture_that_padding_would_make_too_long_stays_as_it_is(kind: str) -> None:
+    data = picture(kind, (60, 60))
+    assert fit_picture(data, Ratio(9999, 1), "pad") == data
+
+
+def test_copy_of_a_picture_too_tall_for_webp_is_smaller() -> None:
+    assert decode(shrink_to_width(picture(size=(300, 20_000)), 320)).size == (246, 16_383)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_every_kind_of_pixels_is_fitted(mode: str) -> None:
     data = encode(Image.new(mode, (90, 90)))

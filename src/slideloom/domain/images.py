@@ -12,6 +12,8 @@ FitMode = Literal["crop", "pad"]
 
 MAX_PIXELS = 40_000_000
 """A larger picture is refused: decoding it would cost whoever opens it hundreds of MB."""
+MAX_SIDE_PX = 16383
+"""No picture made here has a longer side: WebP can say no more. Source: RFC 6386, section 9.1."""
 MAX_BYTES = 64 * 1024 * 1024
 """A larger answer is cut off. Source: providers policy."""
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -67,7 +69,7 @@ def fitted_size(
     """The width and height that give a picture its ratio; `None`: it stays as it is.
 
     Either because it fits within the tolerance, or because padding it would
-    make it larger than a picture may be.
+    make it larger, or longer, than a picture may be.
     """
     if ratio.fits(width_px=width_px, height_px=height_px):
         return None
@@ -76,7 +78,7 @@ def fitted_size(
         size = max(1, round(height_px * ratio.width / ratio.height)), height_px
     else:
         size = width_px, max(1, round(width_px * ratio.height / ratio.width))
-    return size if size[0] * size[1] <= MAX_PIXELS else None
+    return size if size[0] * size[1] <= MAX_PIXELS and max(size) <= MAX_SIDE_PX else None
 
 
 def _cut_short(kind: str) -> NotAPicture:

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from slideloom.domain.images import (
     MAX_PIXELS,
+    MAX_SIDE_PX,
     FitMode,
     NotAPicture,
     PictureFacts,
@@ -29,6 +30,8 @@ _SAVED_AS: Final[dict[PictureType, tuple[str, dict[str, Any]]]] = {
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _PNG_INTERLACED = 28
 """Where in a PNG it stands."""
+_PNG_FIRST_PART = 8
+"""Behind the signature."""
 _COLOURED = frozenset({"P", "RGB", "RGBA", "CMYK"})
 """Pixels whose colour profile still fits when they are written again."""
 _BORDER_PARTS = 50
@@ -96,7 +99,7 @@ def shrink_to_width(data: bytes, width_px: int) -> bytes:
     """
     inspect_picture(io.BytesIO(data))
     image = _with_plain_colours(_decode(data, wanted_px=width_px))
-    image.thumbnail((width_px, image.height), Image.Resampling.LANCZOS)
+    image.thumbnail((width_px, min(image.height, MAX_SIDE_PX)), Image.Resampling.LANCZOS)
     profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA"} else None
     return _encode(image, "WEBP", icc_profile=profile, **_THUMBNAIL)
 
@@ -135,7 +138,16 @@ def _is_plain(data: bytes, kind: PictureType) -> bool:
 
 def _is_pdf_ready(data: bytes, png: Image.Image) -> bool:
     """Whether a PNG's rows can stand in a PDF: not interlaced, no palette that has a profile."""
-    return not data[_PNG_INTERLACED] and not (png.mode == "P" and "icc_profile" in png.info)
+    has_odd_palette = png.mode == "P" and "icc_profile" in png.info
+    return not data[_PNG_INTERLACED] and not has_odd_palette and _are_parts_whole(data)
+
+
+def _are_parts_whole(png: bytes) -> bool:
+    """Whether a PNG consists of parts up to its last byte, and nothing else."""
+    position = _PNG_FIRST_PART
+    while position < len(png):
+        position += 12 + int.from_bytes(png[position : position + 4], "big")
+    return position == len(png)
 
 
 def _decode(data: bytes, *, wanted_px: int | None = None) -> Image.Image:
