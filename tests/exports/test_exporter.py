@@ -226,6 +226,24 @@ DAMAGED: Final[dict[str, bytes]] = {
 }
 
 
+@pytest.mark.parametrize("make", [Exporter.make_pptx, Exporter.make_pdf])
+async def test_picture_with_odd_bytes_between_its_parts_is_written_anew(
+    store: MemoryImageStore, exporter: Exporter, make: Any
+) -> None:
+    whole = encode(corners(), "PNG")
+    made = await make(exporter, keep(store, whole[:-12] + b"\xff" * 30 + whole[-12:]))
+    assert made.album.missing == ()
+    assert take(made)
+
+
+async def test_picture_that_says_it_has_no_pixels_an_inch_is_on_its_page(
+    store: MemoryImageStore, exporter: Exporter
+) -> None:
+    album = keep(store, encode(corners(), "PNG", dpi=(0.1, 0.1)))
+    (page,) = show_pdf(take(await exporter.make_pdf(album)))
+    assert look_at_corners(page) == ["dark", "white", "dark"]
+
+
 @pytest.mark.parametrize("what", DAMAGED)
 @pytest.mark.parametrize("make", [Exporter.make_pptx, Exporter.make_pdf])
 async def test_damaged_picture_is_left_out_and_named(

@@ -252,6 +252,31 @@ async def test_page_numbers_of_a_project_may_be_any(service: Running) -> None:
     assert len(Presentation(io.BytesIO(body)).slides) == 3
 
 
+async def test_missing_pages_stay_short_enough_for_a_header(service: Running) -> None:
+    slides = [{"page_num": 10**1000}] * 100
+    assert (await post_project(service, {"slides": slides}))[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("a\u202egnp.exe", "a gnp.exe.pptx"),
+        ("\u200b\u2066\x9f\ufeff", "slides.pptx"),
+        ("\U0001f600" * 300, "\U0001f600" * 60 + ".pptx"),
+        ("名" * 300, "名" * 80 + ".pptx"),
+    ],
+)
+async def test_files_name_is_what_it_looks_like_and_fits_every_disk(
+    service: Running, title: str, name: str
+) -> None:
+    url = (await make(service, 1))["results"][0]["image_url"]
+    slides = [{"image_url": url}]
+    _, _, headers = await post_project(service, {"title": title, "slides": slides})
+    told = unquote(headers["Content-Disposition"]).partition("filename*=UTF-8''")[2]
+    assert told == name
+    assert len(told.encode()) <= 255
+
+
 @pytest.mark.parametrize("kind", ["pptx", "pdf", "zip"])
 async def test_length_is_told_and_right(service: Running, kind: str) -> None:
     batch = await make(service, 3)

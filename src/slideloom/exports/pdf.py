@@ -15,12 +15,18 @@ def write_pdf(album: Album, shelf: Shelf, file: IO[bytes]) -> None:
     The pictures' bytes are in memory until it is written: the library keeps them.
     """
     size = to_paper_size(album.ratio)
-    paper = img2pdf.in_to_pt(size.width_in), img2pdf.in_to_pt(size.height_in)
+
+    def lay_out(width_px: int, height_px: int, _: object) -> tuple[float, ...]:
+        """By pixels alone: some pictures say that they have none an inch."""
+        _, _, width_in, height_in = size.fit(width_px=width_px, height_px=height_px)
+        sides = (size.width_in, size.height_in, width_in, height_in)
+        return tuple(img2pdf.in_to_pt(side) for side in sides)
+
     img2pdf.convert(
         [_Picture(shelf, page.image) for page in album.pages],
         outputstream=file,
         engine=img2pdf.Engine.internal,  # the other one lets no other thread run while it writes
-        layout_fun=img2pdf.get_layout_fun(pagesize=paper, fit=img2pdf.FitMode.into),
+        layout_fun=lay_out,
         title=album.title or None,
         rotation=img2pdf.Rotation.none,  # the shelf's are upright; turning would turn the page
         first_frame_only=True,  # more would be more pages

@@ -27,15 +27,20 @@ _PICTURE_URL = re.compile(
     rf"(?:(?:https?:)?//[^/?#]*)?{ASSETS_PATH}(?P<name>[^/?#]+)(?:[?#].*)?", re.DOTALL
 )
 """On whatever host the page was: only the name counts, nothing is fetched."""
-_NAME_CHARS = 80
-_UNFIT_FOR_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u2028\u2029]+')
-"""What some file systems, or headers, do not take."""
+_MOST_PAGE = 2**63 - 1
+"""No page has it; but the numbers that are missing stand in a header."""
+_NAME_CHARS, _NAME_BYTES = 80, 240
+"""Of a file's name without its ending; file systems take 255 bytes."""
+_UNFIT_FOR_NAMES = re.compile(
+    r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+'
+)
+"""What some file systems, or headers, do not take; what is not seen, or turns what is around."""
 
 
 class ProjectSlide(Struct, frozen=True, kw_only=True):
     """One page of the original's project."""
 
-    page_num: int | None = None
+    page_num: Annotated[int, Meta(ge=-_MOST_PAGE, le=_MOST_PAGE)] | None = None
     title: str = ""
     content_text: str | None = None
     image_url: str | None = None
@@ -133,8 +138,9 @@ def _to_album(project: Project) -> Album:
 
 def _headers(album: Album, kind: FileKind, name: str = "") -> Mapping[str, str]:
     """The file's name, and the page numbers that are not in it."""
-    wanted = " ".join(_UNFIT_FOR_NAMES.sub(" ", name or album.title).split())
-    file_name = quote(f"{wanted[:_NAME_CHARS].strip(' .') or 'slides'}.{kind}")
+    wanted = " ".join(_UNFIT_FOR_NAMES.sub(" ", name or album.title).split())[:_NAME_CHARS]
+    short = wanted.encode()[:_NAME_BYTES].decode(errors="ignore")
+    file_name = quote(f"{short.strip(' .') or 'slides'}.{kind}")
     plain = f'attachment; filename="slides.{kind}"'
     headers = {"Content-Disposition": f"{plain}; filename*=UTF-8''{file_name}"}
     if album.missing:
