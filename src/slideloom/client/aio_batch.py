@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -29,6 +30,7 @@ FINAL: frozenset[BatchPhase] = frozenset({"completed", "failed"})
 _PIECE_BYTES = 256 * 1024
 _SIDE_BY_SIDE = 4
 """Pictures saved at once."""
+_PAGE = re.compile(r"-?\b[0-9]{1,19}\b")
 _ENDINGS = (".pptx", ".pdf", ".zip")
 
 
@@ -155,8 +157,8 @@ class AsyncBatch:
             message = f"{home.name} must end in {', '.join(_ENDINGS)}"
             raise ValueError(message)
         headers = await self._download(f"{self._path}/export{ending}", home, dated=False)
-        missing = headers.get("X-Missing-Slides", "").split(",")
-        return Exported(home, tuple(int(page) for page in missing if page.strip().isdecimal()))
+        missing = _PAGE.findall(headers.get("X-Missing-Slides", ""))
+        return Exported(home, tuple(map(int, missing)))
 
     async def save_all(self, folder: str | Path) -> tuple[Path, ...]:
         """Save every picture there is, by page: `slide_001.png`; their paths, in page order.

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from yarl import URL
 
 from slideloom.client.errors import (
+    NOT_JSON,
     AnswerLost,
     Busy,
     Problem,
@@ -27,6 +28,8 @@ _T = TypeVar("_T")
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
 """An export of 200 slides is made before its first byte comes."""
+_MOST_BYTES = 256 * 1024 * 1024
+"""Of an answer in JSON: the status of the largest deck has some tens of MB."""
 _KEEP_ALIVE_S = 3.0
 """Less than the service's five: it never hangs up on a request just being sent."""
 _PROXY_FAULTS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
@@ -90,9 +93,23 @@ class Caller:
 
         async def read() -> bytes:
             async with self.open(ask) as answer:
-                return await answer.read()
+                return await self._read(answer)
 
         return self.decode(await self.insist(ask, read), kind)
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        """The whole body.
+
+        Raises:
+            UnexpectedAnswer: it has no end.
+        """
+        body = bytearray()
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                message = f"{self.url} is no Slideloom: its answer has no end"
+                raise UnexpectedAnswer(message)
+        return bytes(body)
 
     def decode(self, body: bytes, kind: type[_T]) -> _T:
         """`body` as a `kind`.
@@ -102,7 +119,7 @@ class Caller:
         """
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             message = f"{self.url} is no Slideloom, or one of another version: {error}"
             raise UnexpectedAnswer(message) from error
 
@@ -136,7 +153,7 @@ class Caller:
         try:
             async with self._send(ask) as answer:
                 if not _is_answer(ask, answer):
-                    raise to_refusal(await _read_problem(answer))
+                    raise to_refusal(_parse_problem(answer, await self._read(answer)))
                 yield answer
         except aiohttp.InvalidURL as error:
             message = f"{self.url} is no web address"
@@ -188,12 +205,11 @@ def _to_reason(error: Unreachable | Refused) -> str:
     return error.reason if isinstance(error, Unreachable) else str(error).rstrip(".")
 
 
-async def _read_problem(answer: aiohttp.ClientResponse) -> Problem:
+def _parse_problem(answer: aiohttp.ClientResponse, body: bytes) -> Problem:
     """The problem of an answer that is none of success; proxies send other bodies."""
-    body = await answer.read()
     try:
         problem = msgspec.json.decode(body, type=Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         problem = Problem(status=answer.status, detail=f"{answer.status} {answer.reason or ''}")
     retry_after = answer.headers.get("Retry-After", "")
     wanted_s = float(retry_after) if retry_after.isdecimal() else None

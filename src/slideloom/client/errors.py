@@ -16,7 +16,11 @@ ClientError
 
 from http import HTTPStatus
 
+import msgspec
 from msgspec import Struct
+
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises over what is no JSON of the wanted shape, or nested too deep."""
 
 
 class FieldProblem(Struct, frozen=True):

@@ -5,7 +5,11 @@ from collections.abc import AsyncGenerator
 import aiohttp
 from msgspec import Struct
 
+from slideloom.client.errors import UnexpectedAnswer
+
 _PIECE_BYTES = 64 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
+"""Of one event; a slide's is a few MB at most."""
 
 
 class Frame(Struct, frozen=True):
@@ -20,10 +24,15 @@ async def read_frames(stream: aiohttp.StreamReader) -> AsyncGenerator[Frame, Non
     """The frames of a stream until it ends; what is cut off at its end is none.
 
     Not line by line: aiohttp gives up on lines as long as a slide's prompt can be.
+
+    Raises:
+        UnexpectedAnswer: an event has no end.
     """
     rest = b""
     async for piece in stream.iter_chunked(_PIECE_BYTES):
         *blocks, rest = (rest + piece).split(b"\n\n")
+        if len(rest) > _MOST_BYTES:
+            raise UnexpectedAnswer("the stream is none of a Slideloom: an event has no end")
         for block in blocks:
             frame = _parse(block)
             if frame is not None:
@@ -40,5 +49,5 @@ def _parse(block: bytes) -> Frame | None:
         fields[name] = value.removeprefix(b" ")
     if b"data" in fields:
         number, kind = fields.get(b"id", b""), fields.get(b"event", b"")
-        return Frame(number.decode(), kind.decode(), fields[b"data"])
+        return Frame(number.decode("latin-1"), kind.decode("latin-1"), fields[b"data"])
     return Frame() if is_alive else None

@@ -1,13 +1,13 @@
 """A batch's events over connections that may break, each once and in order."""
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 import aiohttp
-import msgspec
 
 from slideloom.client.caller import Ask, Caller, may_pass
-from slideloom.client.errors import Refused, UnexpectedAnswer, Unreachable
+from slideloom.client.errors import NOT_JSON, Refused, UnexpectedAnswer, Unreachable
 from slideloom.client.records import BatchEvent, Event, parse_event
 from slideloom.client.sse import Frame, read_frames
 from slideloom.domain.feed import BatchNews
@@ -16,6 +16,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=45)
 """Three signs of life missed: the connection is dead, though nobody said so."""
 _SILENCES = 2
 """So many signs of life without an event, of a batch that has ended: no more will come."""
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 IsOver = Callable[[BatchNews | None], Awaitable[bool]]
 """Whether the batch has ended, and for good with this `batch.finished` where one is given.
@@ -85,12 +87,12 @@ class EventStream:
 
     def _take(self, frame: Frame) -> Event | None:
         """The frame's event, unless it was given out before or is of a kind unknown here."""
-        number = int(frame.id) if frame.id.isdecimal() else 0
+        number = int(frame.id) if _NUMBER.fullmatch(frame.id) else 0
         if number <= self.after:
             return None
         try:
             event = parse_event(number, frame.name, frame.data)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             message = f"event {number} of {self._path} is of another shape: {error}"
             raise UnexpectedAnswer(message) from error
         self.after = number
