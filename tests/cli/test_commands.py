@@ -216,6 +216,19 @@ async def test_time_that_is_up_is_exit_code_5_and_the_batch_goes_on(
     assert len(provider.calls) == 3
 
 
+@pytest.mark.parametrize("place", ["slideloom.cli.batches.reach", "cyclopts.App.__call__"])
+async def test_ctrl_c_is_exit_code_130_and_one_json_object(
+    run: Run, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupt)
+    ran = await run("status", "--json")
+    assert (ran.code, ran.json["error"]["code"], ran.err) == (130, "interrupted", "")
+    assert (await run("status")).out == ""
+
+
 async def test_what_is_not_there_is_exit_code_1(run: Run) -> None:
     for command in (("status", "x"), ("watch", "x"), ("cancel", "x"), ("export", "x", "a.pdf")):
         ran = await run(*command, "--json")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from slideloom.cli import app
+from slideloom.cli.commands import app
 from slideloom.cli.exits import Exit
 
 PAGE = (Path(__file__).parents[2] / "docs/cli.md").read_text(encoding="utf-8")
