@@ -77,7 +77,9 @@ export const restoreVersion = (id, slideId, n) => post(`${slideUrl(id, slideId)}
  */
 export async function fetchBatch(id, etag) {
   const answer = await send(batchUrl(id), { headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store" });
-  return { batch: answer.status === 304 ? null : await answer.json(), etag: answer.headers.get("ETag") };
+  const batch = answer.status === 304 ? null : await readJson(answer);
+  if (batch && batch.batch_id !== id) throw new Problem(404, {}); // The id in the address led to something else.
+  return { batch, etag: answer.headers.get("ETag") };
 }
 
 /**
@@ -87,7 +89,7 @@ export async function fetchBatch(id, etag) {
  */
 export async function fetchHistory(cursor) {
   const query = new URLSearchParams({ limit: "20", ...(cursor ? { cursor } : {}) });
-  return (await send(`${BATCHES}?${query}`, { cache: "no-store" })).json();
+  return readJson(await send(`${BATCHES}?${query}`, { cache: "no-store" }));
 }
 
 /**
@@ -95,7 +97,7 @@ export async function fetchHistory(cursor) {
  * @returns {Promise<{ready: boolean, provider: string, model: string, checks: Record<string, unknown>}>}
  */
 export async function fetchReadiness() {
-  return (await send("/readyz", { cache: "no-store" }, [503])).json();
+  return readJson(await send("/readyz", { cache: "no-store" }, [503]));
 }
 
 /** The example deck in the page's language, as JSON text. */
@@ -106,7 +108,7 @@ export const docsUrl = `${PREFIX}/docs`;
 /** A session's log files by name. @param {string} sessionId @returns {Promise<Record<string, any>>} */
 export async function fetchLogs(sessionId) {
   const answer = await send(`${PREFIX}/sessions/${encodeURIComponent(sessionId)}/logs`, { cache: "no-store" });
-  return (await answer.json()).files;
+  return (await readJson(answer)).files;
 }
 
 /** Where a batch's events behind number `after` come from; the stream cannot send a language as header. @param {string} id @param {number} after */
@@ -136,7 +138,7 @@ function placeWords(loc) {
 /** @param {string} url @param {string | null} [body] JSON text. @param {Record<string, string>} [headers] */
 async function post(url, body = null, headers = {}) {
   const kind = body === null ? {} : { "Content-Type": "application/json" };
-  return (await send(url, { method: "POST", headers: { ...kind, ...headers }, body })).json();
+  return readJson(await send(url, { method: "POST", headers: { ...kind, ...headers }, body }));
 }
 
 /** @param {string} url @param {RequestInit} init @param {number[]} [welcome] Statuses that are answers as well. */
@@ -146,6 +148,9 @@ async function send(url, init = {}, welcome = []) {
   if (answer.ok || answer.status === 304 || welcome.includes(answer.status)) return answer;
   throw new Problem(answer.status, await answer.json().catch(() => ({})));
 }
+
+/** The answer's body; one that breaks off, or is not the service's, is no answer. @param {Response} answer */
+const readJson = (answer) => answer.json().catch(giveUp);
 
 /** @param {unknown} cause */
 function giveUp(cause) {

@@ -37,14 +37,14 @@ export async function readFile(file) {
 export function parseDeck(text) {
   const trimmed = text.trim();
   const request = /^(\{|\[\s*[{\]"])/.test(trimmed) ? parseRequest(trimmed) : { slides: parseMarkdown(trimmed) };
-  const { slides, style_prompt: style = "", aspect_ratio: ratio = "16:9", max_workers: workers = 3, max_cost_usd: budget, ...extras } = request;
+  const { slides, style_prompt: style, aspect_ratio: ratio, max_workers: workers, max_cost_usd: budget, ...extras } = request;
   if (slides.length === 0) throw new UnreadableDeck(t("read.empty"));
   if (slides.length > MAX_SLIDES) throw new UnreadableDeck(t("read.tooMany", { n: slides.length }));
   return {
     pages: slides.map(toPage),
-    style: String(style),
-    deckStyle: String(style),
-    ratio: String(ratio),
+    style: String(style ?? ""),
+    deckStyle: String(style ?? ""),
+    ratio: String(ratio ?? "16:9"),
     workers: Math.min(10, Math.max(1, Math.round(Number(workers)) || 3)),
     budget: String(budget ?? ""),
     coverLeads: extras.style_reference === "cover",
@@ -66,6 +66,13 @@ export function toRequest(deck) {
     max_workers: deck.workers,
     max_cost_usd: budgetValue(deck) ?? undefined,
   });
+}
+
+/** Whether what a browser kept, perhaps for another version of the page, can be shown. @param {any} kept */
+export function isDeck(kept) {
+  const areTexts = (...values) => values.every((value) => typeof value === "string");
+  const isPage = (page) => page && areTexts(page.type, page.title, page.content_text, page.visual_desc);
+  return Array.isArray(kept?.pages) && kept.pages.every(isPage) && areTexts(kept.style, kept.ratio) && areTexts(kept.budget ?? "") && typeof kept.extras === "object";
 }
 
 /** @param {Deck} deck */

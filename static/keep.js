@@ -1,5 +1,6 @@
 /** What this browser keeps for the page, as JSON: choices, and the deck being edited. In a private window it lasts as long as the page. */
 import { useEffect, useState } from "./vendor/htm-preact.js";
+import { isDeck } from "./deck.js";
 
 /** @typedef {import("./deck.js").Deck} Deck */
 
@@ -35,7 +36,7 @@ export function useDraft() {
 /** @returns {Deck | null} */
 function recallDeck() {
   const kept = recall("deck");
-  return Array.isArray(kept?.pages) ? kept : null;
+  return isDeck(kept) ? kept : null;
 }
 
 /** As the system wants it, until the reader chooses on the page. @returns {"light" | "dark"} */

@@ -5,7 +5,7 @@ import re
 import signal
 import statistics
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.async_api import Browser, Route, expect
@@ -305,6 +305,42 @@ async def test_file_that_is_dropped_is_read(browser: Browser, service: Served) -
             MARKDOWN,
         )
         await reader.see(".card", count=4)
+
+
+async def test_answer_that_breaks_off_is_asked_for_again(browser: Browser, service: Served) -> None:
+    batch_id = await start(service.url, deck("One"))
+    async with reading(browser, service.url) as reader:
+        broken = iter(["{", "<html>portal</html>"])
+
+        async def answer(route: Route) -> None:
+            body = next(broken, None)
+            await (route.continue_() if body is None else route.fulfill(body=body))
+
+        await reader.context.route(f"**/slide/batch/{batch_id}", answer)
+        await reader.page.evaluate("id => location.hash = `batch=${id}`", batch_id)
+        await reader.see(".card", count=1)
+        assert next(broken, None) is None
+
+
+@pytest.mark.parametrize("name", ["active-count", "config/validate"])
+async def test_address_that_names_no_deck_is_said_to(
+    browser: Browser, service: Served, name: str
+) -> None:
+    async with reading(browser, f"{service.url}/#batch={quote(name, safe='')}") as reader:
+        await reader.see(".run-missing")
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ['{"pages":[null]}', '{"pages":[{}],"style":"","ratio":"16:9","extras":{}}', '{"pages":[]}'],
+)
+async def test_draft_of_another_version_is_left_aside(
+    browser: Browser, service: Served, kept: str
+) -> None:
+    async with reading(browser, service.url) as reader:
+        await reader.page.evaluate("deck => localStorage.setItem('slideloom.deck', deck)", kept)
+        await reader.page.reload()
+        await reader.see(".intake")
 
 
 async def test_texts_that_look_like_code_stay_texts(browser: Browser, service: Served) -> None:
