@@ -123,6 +123,27 @@ async def test_options_are_those_of_the_request(run: Run, provider: ScriptedProv
     assert {call.model for call in provider.calls} == {"other"}
 
 
+@pytest.mark.parametrize("amount", ["nan", "inf"])
+async def test_limit_that_is_no_amount_is_not_taken_for_no_limit(
+    run: Run, deck_file: Path, provider: ScriptedProvider, amount: str
+) -> None:
+    ran = await run("generate", deck_file, "--max-cost", amount, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (1, "unreadable_deck")
+    assert provider.calls == []
+
+
+async def test_damaged_memory_of_a_folder_is_none(run: Run, deck_file: Path) -> None:
+    Path("out").mkdir()
+    Path("out/.slideloom.json").write_bytes(b'{"unknown":' + b"[" * 100_000)
+    assert (await run("generate", deck_file, "-o", "out")).code == 0
+
+
+async def test_password_of_an_address_is_not_shown(run: Run) -> None:
+    ran = await run("status", "--json", "--server", "http://someone:pa55word@127.0.0.1:9")
+    assert ran.code == 5
+    assert "pa55word" not in ran.out + ran.err
+
+
 async def test_status_is_a_list_or_one_batch(run: Run, service: Running) -> None:
     assert "no batches" in (await run("status")).err
     async with AsyncClient(service.url) as client:

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from slideloom.client.errors import NOT_JSON
+
 STATE_NAME = ".slideloom.json"
 HOME_NAME = ".slideloom"
 """Folder of the service that is started when none is running."""
@@ -35,7 +37,7 @@ def load_state(folder: Path) -> FolderState | None:
     """What was ordered for `folder`; nothing where that cannot be read."""
     try:
         return msgspec.json.decode((folder / STATE_NAME).read_bytes(), type=FolderState)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *NOT_JSON):
         return None
 
 

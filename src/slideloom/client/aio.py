@@ -1,5 +1,6 @@
 """The client for asyncio."""
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -149,6 +150,9 @@ class AsyncClient:
 
 
 def _encode(deck: Deck) -> bytes:
+    limit = deck.get("max_cost_usd") if isinstance(deck, Mapping) else deck.max_cost_usd
+    if isinstance(limit, float) and not math.isfinite(limit):
+        raise UnreadableDeck("max_cost_usd is no amount")  # it would be sent as no limit at all
     try:
         return msgspec.json.encode(deck)
     except (TypeError, ValueError) as error:

@@ -20,6 +20,7 @@ from slideloom.client.errors import (
     Refused,
     UnexpectedAnswer,
     Unreachable,
+    hide_login,
     to_refusal,
 )
 from slideloom.client.pauses import Pauses
@@ -64,7 +65,9 @@ class Caller:
         language: str | None,
         headers: Mapping[str, str] | None,
     ) -> None:
-        self.url = url.rstrip("/")
+        self._base = url.rstrip("/")
+        self.url = hide_login(self._base)
+        """For people to read."""
         self._patience_s = patience_s
         self._headers = {"User-Agent": f"slideloom-client/{_own_version()}"}
         if language is not None:
@@ -172,7 +175,7 @@ class Caller:
             headers["Content-Type"] = "application/json"
         return self._session.request(
             ask.method,
-            URL(self.url + ask.path, encoded=True),  # a slide's id may be ".." or hold a slash
+            URL(self._base + ask.path, encoded=True),  # a slide's id may be ".." or hold a slash
             data=ask.body,
             headers=headers,
             timeout=ask.timeout,

@@ -14,6 +14,7 @@ ClientError
     └── ServiceFault          the service failed (other 5xx)
 """
 
+import re
 from http import HTTPStatus
 
 import msgspec
@@ -21,6 +22,11 @@ from msgspec import Struct
 
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the decoder raises over what is no JSON of the wanted shape, or nested too deep."""
+
+
+def hide_login(url: str) -> str:
+    """The address without a user's name and password, to be shown."""
+    return re.sub(r"//[^/?#]*@", "//", url)
 
 
 class FieldProblem(Struct, frozen=True):
@@ -63,8 +69,8 @@ class Unreachable(ClientError):
     """The service gave no answer, for as long as the client is patient."""
 
     def __init__(self, url: str, reason: str, *, was_sent: bool = False) -> None:
-        super().__init__(f"no answer from {url}: {reason}")
-        self.url = url
+        self.url = hide_login(url)
+        super().__init__(f"no answer from {self.url}: {reason}")
         self.reason = reason
         self.was_sent = was_sent
         """Whether the request may have reached the service."""
