@@ -250,6 +250,17 @@ async def test_ctrl_c_is_exit_code_130_and_one_json_object(
     assert (await run("status")).out == ""
 
 
+async def test_ctrl_c_after_the_answer_adds_nothing_to_it(
+    run: Run, deck_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("slideloom.cli.generate.put_slides", interrupt)
+    ran = await run("generate", deck_file, "--json")
+    assert (ran.code, ran.json["status"]) == (130, "completed")
+
+
 async def test_what_is_not_there_is_exit_code_1(run: Run) -> None:
     for command in (("status", "x"), ("watch", "x"), ("cancel", "x"), ("export", "x", "a.pdf")):
         ran = await run(*command, "--json")

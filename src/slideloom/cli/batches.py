@@ -63,7 +63,7 @@ def watch(
             with reporting(output, total=before.total_slides) as reporter:
 
                 def take(event: Event) -> None:
-                    output.put_json(to_line(event))
+                    output.put_json_line(to_line(event))
                     reporter.take(event)
 
                 after = await follow(batch, take, timeout_s=timeout)

@@ -38,6 +38,8 @@ class Output:
         self.is_quiet = manner.quiet
         self.batch_id: str | None = None
         """What an interrupted command was at, once that is known."""
+        self._has_result = False
+        """Whether JSON's reader has the object that is the command's answer."""
         self.out = Console(highlight=False, markup=False, emoji=False)
         self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
@@ -64,11 +66,16 @@ class Output:
 
     def put_interrupted(self) -> None:
         """Tell a program that it was no end of its own; people know, they pressed the keys."""
-        if self.is_json:
+        if self.is_json and not self._has_result:
             json_lines.put_interrupted(batch_id=self.batch_id)
 
     def put_json(self, value: object) -> None:
-        """Print one JSON object in a line; nothing unless JSON is wanted."""
+        """Print the answer, one JSON object in a line; nothing unless JSON is wanted."""
+        self._has_result = True
+        self.put_json_line(value)
+
+    def put_json_line(self, value: object) -> None:
+        """Print one JSON object of several."""
         if self.is_json:
             json_lines.put(value)
 
