@@ -290,6 +290,27 @@ def test_every_end_has_its_code(
         assert run_here(*arguments, "--json").json["error"]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--ratio", "banana"),
+        ("--ratio", ""),
+        ("--workers", "0"),
+        ("--max-cost", "-1"),
+        ("--max-cost", "nan"),
+        ("--timeout", "-1"),
+    ],
+)
+def test_wrong_option_is_named_before_anything_is_read(
+    option: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [])
+    ran = run_here("generate", "nowhere.md", f"{option}={value}", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
+    assert option in ran.json["error"]["detail"]
+    assert "body" not in ran.json["error"]["detail"]
+
+
 def test_chinese_where_the_locale_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", [])
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")

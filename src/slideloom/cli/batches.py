@@ -7,6 +7,7 @@ import msgspec
 from cyclopts import Parameter
 
 from slideloom.cli.exits import Exit, exit_for
+from slideloom.cli.options import LIST_LIMIT, SECONDS
 from slideloom.cli.output import Manner, Output
 from slideloom.cli.progress import reporting
 from slideloom.cli.reach import reach
@@ -25,7 +26,9 @@ def status(
     ] = None,
     /,
     *,
-    limit: Annotated[int, Parameter(help="The most batches in the list.")] = 20,
+    limit: Annotated[
+        int, Parameter(help="The most batches in the list.", validator=LIST_LIMIT)
+    ] = 20,
     manner: Manner = Manner(),  # noqa: B008 - a frozen record of defaults
 ) -> Exit:
     """Show a batch slide by slide, or the list of batches."""
@@ -50,7 +53,8 @@ def watch(
     /,
     *,
     timeout: Annotated[
-        float | None, Parameter(help="Seconds to wait at most; then exit code 5.")
+        float | None,
+        Parameter(help="Seconds to wait at most; then exit code 5.", validator=SECONDS),
     ] = None,
     manner: Manner = Manner(),  # noqa: B008 - a frozen record of defaults
 ) -> Exit:

@@ -24,6 +24,7 @@ from slideloom.cli.folder import (
     plan_order,
     save_state,
 )
+from slideloom.cli.options import COST_USD, SECONDS, SLIDES_AT_ONCE, check_ratio
 from slideloom.cli.output import Manner, Output, printable
 from slideloom.cli.progress import reporting
 from slideloom.cli.reach import Reached, Unreached, reach, reach_or_embed
@@ -69,10 +70,16 @@ def generate(  # noqa: PLR0913 - one parameter an option
         Parameter(name=("--output", "-o"), help="Folder of the pictures; default the deck's name."),
     ] = None,
     style: Annotated[str | None, Parameter(help="Style of all pages.")] = None,
-    ratio: Annotated[str | None, Parameter(help="Aspect ratio W:H; default 16:9.")] = None,
-    workers: Annotated[int | None, Parameter(help="Slides under way at once.")] = None,
+    ratio: Annotated[
+        str | None, Parameter(help="Aspect ratio W:H; default 16:9.", validator=check_ratio)
+    ] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Slides under way at once.", validator=SLIDES_AT_ONCE)
+    ] = None,
     model: Annotated[str | None, Parameter(help="Another image model.")] = None,
-    max_cost: Annotated[float | None, Parameter(help="The most it may cost, in dollars.")] = None,
+    max_cost: Annotated[
+        float | None, Parameter(help="The most it may cost, in dollars.", validator=COST_USD)
+    ] = None,
     no_cache: Annotated[
         bool, Parameter(negative=(), help="Make every slide anew; may pay again.")
     ] = False,
@@ -89,7 +96,8 @@ def generate(  # noqa: PLR0913 - one parameter an option
         bool, Parameter(negative=(), help="Say what it would cost, and stop; nothing is paid.")
     ] = False,
     timeout: Annotated[
-        float | None, Parameter(help="Seconds to wait at most; then exit code 5.")
+        float | None,
+        Parameter(help="Seconds to wait at most; then exit code 5.", validator=SECONDS),
     ] = None,
     manner: Manner = Manner(),  # noqa: B008 - a frozen record of defaults
 ) -> Exit:

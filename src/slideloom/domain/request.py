@@ -24,6 +24,9 @@ MAX_STYLE_TEXT = 4_000_000
 MAX_PAGE = 999_999
 """The page number stands in the picture's file name."""
 
+MAX_COST_USD = 1_000_000
+"""Of one deck: more is a slip of the hand."""
+
 _DATA_URL = re.compile("data:", re.IGNORECASE)
 
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -63,7 +66,7 @@ class GenerateRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Another image model than the server's."""
     cache: bool | None = None
     """Default `true`: a picture made lately for a like request will do, and costs nothing."""
-    max_cost_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    max_cost_usd: Annotated[float, Meta(ge=0, le=MAX_COST_USD)] | None = None
     """No call begins that could take the batch over it; the server may set a lower limit."""
     style_reference: str | None = None
     """`cover`, a slide's id, or a picture's data URL: the style all pages are to have."""
