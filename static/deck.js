@@ -12,7 +12,9 @@ import { t } from "./i18n.js";
 const MAX_SLIDES = 200;
 const MAX_BYTES = 2_000_000;
 const TYPES = ["cover", "content", "ending"];
-const FENCE = /^\s*(```|~~~)/;
+const FENCE = /^\s*(`{3,}(?=[^`]*$)|~{3,})(.*)/;
+/** Comments and pictures; also code between fences, in which there are none. */
+const NOT_DRAWN = /^[ \t]*(?<code>`{3,}(?=[^`\n]*$)|~{3,})(?:[\s\S]*?^[ \t]*\k<code>[`~]*[ \t]*$|[\s\S]*)|<!--[\s\S]*?-->|!\[(?<picture>[^\]]*)\]\([^)]*\)/gm;
 const FAREWELL = /thank|q\s*&\s*a|questions|the end|谢谢|感谢|结束/i;
 
 /** The deck cannot be read; the message says what to do. */
@@ -148,16 +150,25 @@ function hasWords(chunk) {
 /** @param {string[]} chunk */
 function toSlide(chunk) {
   const pictures = [];
-  const source = chunk.join("\n").replaceAll(/<!--[\s\S]*?-->/g, "");
-  const lines = source.replaceAll(/!\[([^\]]*)\]\([^)]*\)/g, (_, alt) => (pictures.push(alt), "")).split("\n");
+  const source = chunk.join("\n").replaceAll(NOT_DRAWN, (found, ...rest) => {
+    const { code, picture } = rest.at(-1);
+    pictures.push(picture);
+    return code ? found : "";
+  });
+  const lines = source.split("\n");
   const prose = markFences(lines);
   const heading = lines.findIndex((line, i) => prose[i] && /^#{1,6}\s/.test(line));
-  const titleAt = heading >= 0 ? heading : lines.findIndex((line) => line.trim());
+  const first = lines.findIndex((line) => line.trim());
+  const titleAt = heading >= 0 ? heading : prose[first] ? first : -1;
   const words = lines.map((line, i) => (prose[i] ? plain(line) : line));
-  const text = words.filter((line, i) => i !== titleAt && !FENCE.test(line)).join("\n");
+  const body = [];
+  words.forEach((line, i) => {
+    const isGap = prose[i] && !line.trim() && body.length > 0 && !body.at(-1).trim();
+    if (i !== titleAt && !isGap) body.push(line);
+  });
   return {
     title: (words[titleAt] ?? "").trim(),
-    content_text: text.replaceAll(/\n{3,}/g, "\n\n").trim(),
+    content_text: body.join("\n").trim(),
     visual_desc: pictures.filter(Boolean).join("\n"),
   };
 }
@@ -165,9 +176,9 @@ function toSlide(chunk) {
 /** A Markdown line as the words to draw. @param {string} line */
 function plain(line) {
   return line
+    .replace(/^\s*(>\s?)+/, "")
     .replace(/^\s*#{1,6}\s+/, "")
     .replace(/^(\s*)[-*+]\s+/, "$1• ")
-    .replace(/^\s*>\s?/, "")
     .replaceAll(/\[([^\]]+)\]\([^)]*\)/g, "$1")
     .replaceAll(/(\*\*|__)(.+?)\1/g, "$2")
     .replaceAll(/(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])/g, "$1")
@@ -181,12 +192,14 @@ function guessType(slide, index, count) {
   return isLast && (FAREWELL.test(slide.title) || !slide.content_text) ? "ending" : "content";
 }
 
-/** For each line, whether it is outside a code fence. @param {string[]} lines */
+/** For each line, whether it is outside a code fence; a fence ends with the mark it began with. @param {string[]} lines */
 function markFences(lines) {
-  let inside = false;
+  let opener = "";
   return lines.map((line) => {
-    if (!FENCE.test(line)) return !inside;
-    inside = !inside;
-    return false;
+    const [, mark = "", rest = ""] = FENCE.exec(line) ?? [];
+    const isProse = !opener && !mark;
+    if (mark && !opener) opener = mark;
+    else if (mark.startsWith(opener) && mark && !rest.trim()) opener = "";
+    return isProse;
   });
 }

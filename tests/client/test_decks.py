@@ -43,7 +43,7 @@ title: front matter
         {
             "id": "slide-2",
             "title": "Code",
-            "content_text": "# no heading",
+            "content_text": "```sh\n# no heading\n```",
             "visual_desc": "",
             "type": "content",
         },
@@ -55,6 +55,28 @@ title: front matter
             "type": "ending",
         },
     ]
+
+
+def test_code_between_fences_is_kept_as_it_is() -> None:
+    code = "~~~~yaml\n---\n# no slide\n\n\n\n```\n~~~\n> - ![x](y)\n<!-- kept -->\n~~~~"
+    (cover, page) = pages(f"# A\n\n# B\n- one\n{code}\ntwo\n<!--\n```\nnotes\n```\n-->")
+    assert cover["title"] == "A"
+    assert page["content_text"] == f"• one\n{code}\ntwo"
+    assert page["visual_desc"] == ""
+
+
+def test_page_that_is_all_code_has_no_title() -> None:
+    (page,) = pages("```sh\nls\n```")
+    assert (page["title"], page["content_text"]) == ("", "```sh\nls\n```")
+
+
+def test_fence_in_a_line_is_none() -> None:
+    assert [page["title"] for page in pages("# A\n```x``` y\n# B")] == ["A", "B"]
+
+
+def test_quotes_keep_their_words_without_the_marks() -> None:
+    (page,) = pages("# A\n> be **brief**\n> - one\n>> two\n")
+    assert page["content_text"] == "be brief\n• one\ntwo"
 
 
 def test_second_level_parts_slides_where_the_first_is_only_the_title() -> None:

@@ -14,16 +14,21 @@ Deck = Mapping[str, object] | GenerateRequest
 SlideLike = Mapping[str, object] | SlideRequest
 """A slide: `title`, and `id`, `page_num`, `type`, `content_text`, `visual_desc` if wanted."""
 
-_FENCE = re.compile(r"\s*(```|~~~)")
+_FENCE = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})(.*)")
 _RULE = re.compile(r"\s*-{3,}\s*")
 _FRONT_MATTER = re.compile(r"\s|[a-z][\w-]*:(\s|$)")
-_PICTURE = re.compile(r"!\[([^\[\]]*)\]\([^)]*\)")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_NOT_DRAWN = re.compile(
+    r"^[ \t]*(?P<code>`{3,}(?=[^`\n]*$)|~{3,}).*?(?:^[ \t]*(?P=code)[`~]*[ \t]*$|\Z)"
+    r"|<!--.*?-->"
+    r"|!\[(?P<picture>[^\[\]]*)\]\([^)]*\)",
+    re.DOTALL | re.MULTILINE,
+)
+"""Comments and pictures; also code between fences, in which there are none."""
 _FAREWELL = re.compile(r"thank|q\s*&\s*a|questions|the end|谢谢|感谢|结束", re.IGNORECASE)
 _MARKS = (
+    (re.compile(r"^\s*(>\s?)+"), ""),
     (re.compile(r"^\s*#{1,6}\s+"), ""),
     (re.compile(r"^(\s*)[-*+]\s+"), r"\1• "),
-    (re.compile(r"^\s*>\s?"), ""),
     (re.compile(r"\[([^\[\]]+)\]\([^)]*\)"), r"\1"),
     (re.compile(r"(\*\*|__)(.+?)\1"), r"\2"),
     (re.compile(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])"), r"\1"),
@@ -45,8 +50,8 @@ def build_deck(
 def load_deck(path: str | Path) -> dict[str, object]:
     """The deck in a file: our JSON (a request, or its list of slides), or Markdown.
 
-    In Markdown `#` begins a slide and `---` lines part slides; a picture's alternative
-    text tells what is to be drawn.
+    In Markdown `#` begins a slide and `---` lines part slides, but not in code between
+    fences, which is kept as it is; a picture's alternative text tells what is to be drawn.
 
     Raises:
         UnreadableDeck: there is none in it.
@@ -130,25 +135,34 @@ def _has_words(chunk: Sequence[str]) -> bool:
 
 
 def _to_page(chunk: Sequence[str]) -> dict[str, str]:
-    source = _COMMENT.sub("", "\n".join(chunk))
-    pictures = [alt for alt in _PICTURE.findall(source) if alt]
-    lines = _PICTURE.sub("", source).splitlines()
+    pictures: list[str] = []
+
+    def take_out(found: re.Match[str]) -> str:
+        if found["picture"]:
+            pictures.append(found["picture"])
+        return found[0] if found["code"] else ""
+
+    lines = _NOT_DRAWN.sub(take_out, "\n".join(chunk)).splitlines()
     is_prose = _mark_prose(lines)
     words = [_strip_marks(s) if prose else s for s, prose in zip(lines, is_prose, strict=True)]
     title_at = _find_title(lines, is_prose)
-    body = [w for at, w in enumerate(words) if at != title_at and not _FENCE.match(lines[at])]
+    body: list[str] = []
+    for at, line in enumerate(words):
+        is_gap = is_prose[at] and not line.strip()
+        if at != title_at and not (is_gap and body and not body[-1].strip()):
+            body.append(line)
     return {
         "title": "" if title_at is None else words[title_at].strip(),
-        "content_text": re.sub(r"\n{3,}", "\n\n", "\n".join(body)).strip(),
+        "content_text": "\n".join(body).strip(),
         "visual_desc": "\n".join(pictures),
     }
 
 
 def _find_title(lines: Sequence[str], is_prose: Sequence[bool]) -> int | None:
-    """Where the first heading is, or else the first words."""
+    """Where the first heading is, or else the first words; none where code comes first."""
     headings = (at for at, s in enumerate(lines) if is_prose[at] and re.match(r"#{1,6}\s", s))
     first = next((at for at, line in enumerate(lines) if line.strip()), None)
-    return next(headings, first)
+    return next(headings, first if first is not None and is_prose[first] else None)
 
 
 def _strip_marks(line: str) -> str:
@@ -167,10 +181,13 @@ def _guess_type(page: Mapping[str, str], number: int, count: int) -> str:
 
 
 def _mark_prose(lines: Sequence[str]) -> list[bool]:
-    """For each line, whether it is outside a code fence."""
-    marks, is_inside = [], False
+    """For each line, whether it is outside a code fence, which ends with its own mark."""
+    marks, opener = [], ""
     for line in lines:
-        is_fence = _FENCE.match(line) is not None
-        is_inside ^= is_fence
-        marks.append(not is_inside and not is_fence)
+        fence = _FENCE.match(line)
+        marks.append(not opener and fence is None)
+        if fence is not None and not opener:
+            opener = fence[1]
+        elif fence is not None and fence[1].startswith(opener) and not fence[2].strip():
+            opener = ""
     return marks
