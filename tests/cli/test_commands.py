@@ -96,10 +96,13 @@ async def test_failed_slides_are_made_again_only_when_that_is_wanted(
     assert ran.code == 3
     assert "content_blocked" in ran.err
     assert "--retry" in ran.err
-    assert (await run("generate", deck_file, "-o", "out", "--workers", 1)).code == 3
+    ran = await run("generate", deck_file, "-o", "out", "--workers", 1)
+    assert ran.code == 3
+    assert not {"✓", "✗"} & set(ran.err), "what is old is not told as if it happened now"
     assert len(provider.calls) == 3
     ran = await run("generate", deck_file, "-o", "out", "--workers", 1, "--retry")
     assert ran.code == 0
+    assert (ran.err.count("✓"), ran.err.count("✗")) == (1, 0)
     assert len(provider.calls) == 4
     assert len(list(Path("out").glob("*.png"))) == 3
 
@@ -203,12 +206,19 @@ async def test_retry_cancel_and_export(
     assert (refused.code, refused.json["error"]["code"]) == (1, "no_pictures")
     one = await run("retry", batch.id, "--slide", "s2", "--wait", "--json")
     assert (one.code, one.json["successful"]) == (3, 1)
+    assert ("✓" in one.err, "✗" in one.err) == (True, False), "only what is new"
+    one = await run("retry", batch.id, "--slide", "s2")
+    assert (one.code, "what was named is done" in one.err) == (0, True)
     made = await run("export", batch.id, "deck.zip")
     assert made.out == "deck.zip\n"
     assert "Without pages 1" in made.err
     assert (await run("retry", batch.id, "--wait")).code == 0
-    assert (await run("retry", batch.id)).code == 0
+    for more in ((), ("--wait",)):
+        again = await run("retry", batch.id, *more)
+        assert again.code == 0
+        assert again.err == "Nothing to make again: every slide is done.\n"
     assert (await run("export", batch.id, "deck.pdf", "--json")).json["missing"] == []
+    assert "It had already ended." in (await run("cancel", batch.id)).err
     assert (await run("cancel", batch.id, "--json")).json["status"] == "completed"
     refused = await run("export", batch.id, "deck.doc", "--json")
     assert (refused.code, refused.json["error"]["code"]) == (2, "usage")

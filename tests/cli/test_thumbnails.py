@@ -57,7 +57,7 @@ async def test_bar_is_drawn_on_a_terminal_and_gone_at_the_end(service: Running) 
     output.err = terminal()
     async with AsyncClient(service.url) as client:
         batch = await client.submit(deck(3))
-        with reporting(output, total=3) as reporter:
+        with reporting(output, await batch.status()) as reporter:
             async for event in batch.events():
                 reporter.take(event)
     assert "3/3" in output.err.file.getvalue()  # type: ignore[attr-defined]  # a StringIO

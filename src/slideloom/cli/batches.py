@@ -13,9 +13,9 @@ from slideloom.cli.progress import reporting
 from slideloom.cli.reach import reach
 from slideloom.cli.run import WrongUsageError, run_command
 from slideloom.cli.tables import put_batches, put_slides, summarise
-from slideloom.cli.watching import follow
+from slideloom.cli.watching import follow, retry_since
 from slideloom.cli.words import tell
-from slideloom.client import BatchEvent, BatchStatus, Event
+from slideloom.client import FINAL, BatchEvent, BatchStatus, Event
 
 _ENDINGS = {".pptx", ".pdf", ".zip"}
 
@@ -64,7 +64,7 @@ def watch(
         async with reach(manner.server) as reached:
             batch = await reached.client.get(batch_id)
             before = await batch.status()
-            with reporting(output, total=before.total_slides) as reporter:
+            with reporting(output, before) as reporter:
 
                 def take(event: Event) -> None:
                     output.put_json_line(to_line(event))
@@ -93,13 +93,13 @@ def retry(
     async def work(output: Output) -> Exit:
         async with reach(manner.server) as reached:
             batch = await reached.client.get(batch_id)
-            after = await batch.retry(slide)
-            if not wait:
+            after = await retry_since(batch, slide)
+            if after.status in FINAL or not wait:
                 _put_status(output, after)
-                output.note(tell("Watch it: slideloom watch {batch_id}", batch_id=batch.id))
-                return Exit.OK
-            with reporting(output, total=after.total_slides) as reporter:
-                after = await follow(batch, reporter.take, timeout_s=None)
+                output.note(_tell_next(after))
+                return exit_for(after) if wait else Exit.OK
+            with reporting(output, after) as reporter:
+                after = await follow(batch, reporter.take, timeout_s=None, since=after)
         _put_status(output, after)
         return exit_for(after)
 
@@ -116,8 +116,12 @@ def cancel(
 
     async def work(output: Output) -> Exit:
         async with reach(manner.server) as reached:
-            after = await (await reached.client.get(batch_id)).cancel()
+            batch = await reached.client.get(batch_id)
+            has_ended = (await batch.status()).status in FINAL
+            after = await batch.cancel()
         _put_status(output, after)
+        if has_ended:
+            output.note(tell("It had already ended."))
         return Exit.OK
 
     return run_command(manner, work)
@@ -161,6 +165,15 @@ def to_line(event: Event) -> dict[str, object]:
     if event.retry_reason is not None:
         data |= {"retry_reason": event.retry_reason, "retry_in": event.retry_in}
     return {"id": event.id, "event": event.name, "data": data}
+
+
+def _tell_next(after: BatchStatus) -> str:
+    """What a retry leaves to be done."""
+    if after.status not in FINAL:
+        return tell("Watch it: slideloom watch {batch_id}", batch_id=after.batch_id)
+    if after.successful == after.total_slides:
+        return tell("Nothing to make again: every slide is done.")
+    return tell("Nothing to make again: what was named is done.")
 
 
 def _put_status(output: Output, status: BatchStatus) -> None:

@@ -31,7 +31,7 @@ from slideloom.cli.reach import Reached, Unreached, reach, reach_or_embed
 from slideloom.cli.run import run_command
 from slideloom.cli.saving import saving
 from slideloom.cli.tables import format_cost, format_seconds, put_slides, summarise
-from slideloom.cli.watching import follow
+from slideloom.cli.watching import follow, retry_since
 from slideloom.cli.words import tell
 from slideloom.client import (
     AsyncBatch,
@@ -149,16 +149,16 @@ async def _make_at(reached: Reached, wish: Wish, state: FolderState, output: Out
         output.say(_describe(estimate))
         return Exit.OK
     state = replace(state, server=EMBEDDED if reached.is_embedded else reached.url)
-    batch = await _find(reached, state.batch_id)
+    batch, since = await _find(reached, state.batch_id), None
     if batch is not None:
-        await _go_on(wish, batch, output)
+        since = await _go_on(wish, batch, output)
     elif is_complete(wish.folder, state):
         return _tell_complete(wish, state, output)
     else:
         batch = await _order(wish, reached, state, output)
     output.batch_id = batch.id
     try:
-        status = await _follow(wish, batch, output)
+        status = await _follow(wish, batch, since, output)
     except (asyncio.CancelledError, WaitTimeout):
         _note_cut_off(batch, output, is_embedded=reached.is_embedded)
         raise
@@ -196,12 +196,15 @@ async def _find(reached: Reached, batch_id: str | None) -> AsyncBatch | None:
         return None
 
 
-async def _go_on(wish: Wish, batch: AsyncBatch, output: Output) -> None:
-    """Leave it as it is, unless failed slides are wanted once more: that may be paid."""
+async def _go_on(wish: Wish, batch: AsyncBatch, output: Output) -> BatchStatus:
+    """Leave it as it is, unless failed slides are wanted once more: that may be paid.
+
+    The status from which on it is to be followed.
+    """
     text = "The same deck as before: going on with batch {batch_id}."
     output.note(tell(text, batch_id=batch.id))
-    if wish.retry and (await batch.status()).failed:
-        await batch.retry()
+    status = await batch.status()
+    return await retry_since(batch) if wish.retry and status.failed else status
 
 
 async def _order(wish: Wish, reached: Reached, state: FolderState, output: Output) -> AsyncBatch:
@@ -223,17 +226,18 @@ def _tell_complete(wish: Wish, state: FolderState, output: Output) -> Exit:
     return Exit.OK
 
 
-async def _follow(wish: Wish, batch: AsyncBatch, output: Output) -> BatchStatus:
+async def _follow(
+    wish: Wish, batch: AsyncBatch, since: BatchStatus | None, output: Output
+) -> BatchStatus:
     """Show and save what comes, until the end."""
-    total = (await batch.status()).total_slides
-    with reporting(output, total=total) as reporter:
+    with reporting(output, since or await batch.status()) as reporter:
         async with saving(batch, wish.folder) as saver:
 
             def take(event: Event) -> None:
                 reporter.take(event)
                 saver.take(event)
 
-            return await follow(batch, take, timeout_s=wish.timeout_s)
+            return await follow(batch, take, timeout_s=wish.timeout_s, since=since)
 
 
 async def _hand_over(

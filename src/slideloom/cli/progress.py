@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from slideloom.cli.output import Output, printable
 from slideloom.cli.tables import format_cost, format_seconds
 from slideloom.cli.words import tell
-from slideloom.client import BatchEvent, BatchNews, Event, SlideEvent
+from slideloom.client import BatchEvent, BatchNews, BatchStatus, Event, SlideEvent
 
 
 class Reporter(Protocol):
@@ -20,8 +20,8 @@ class Reporter(Protocol):
 
 
 @contextmanager
-def reporting(output: Output, *, total: int) -> Iterator[Reporter]:
-    """Who shows the progress of a batch of `total` slides."""
+def reporting(output: Output, before: BatchStatus) -> Iterator[Reporter]:
+    """Who shows the progress of a batch, from `before` on."""
     if output.is_quiet:
         yield _Silence()
     elif not output.err.is_terminal:
@@ -34,7 +34,8 @@ def reporting(output: Output, *, total: int) -> Iterator[Reporter]:
             TextColumn("{task.description}"),
         )
         with Progress(*columns, console=output.err, transient=True) as progress:
-            yield _Bar(progress, progress.add_task("", total=total), output)
+            done, total = before.completed_slides, before.total_slides
+            yield _Bar(progress, progress.add_task("", completed=done, total=total), output)
 
 
 class _Silence:

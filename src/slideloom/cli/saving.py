@@ -15,6 +15,7 @@ class Saver:
         self._batch = batch
         self._folder = folder
         self._is_news = asyncio.Event()
+        self._is_news.set()  # slides may be done before
 
     def take(self, event: Event) -> None:
         """Note that there is a picture to save."""

@@ -34,6 +34,9 @@ _CHINESE = {
     "Without pages {pages}, which have no picture.": "缺少第 {pages} 页，它们没有图片。",
     "Cancelled: batch {batch_id}. What was made stays.": "已取消任务 {batch_id}，做好的都已保留。",
     "Watch it: slideloom watch {batch_id}": "查看进度：slideloom watch {batch_id}",
+    "Nothing to make again: every slide is done.": "没有需要重新生成的页：全部已完成。",
+    "Nothing to make again: what was named is done.": "没有需要重新生成的页：所指定的页已完成。",
+    "It had already ended.": "任务此前已经结束。",
     "There are no batches yet.": "还没有任务。",
 }
 
