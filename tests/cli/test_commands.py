@@ -227,8 +227,12 @@ async def test_retry_cancel_and_export(
 async def test_account_trouble_has_its_own_exit_code(
     run: Run, deck_file: Path, provider: ScriptedProvider
 ) -> None:
-    provider._script = iter([AuthFailed("no")])
-    assert (await run("generate", deck_file)).code == 4
+    provider._script = iter([AuthFailed("no")] * 3)
+    ran = await run("generate", deck_file)
+    assert ran.code == 4
+    assert ran.err.count("refused the API key") == 1
+    assert "3 slides: The image provider refused the API key" in ran.err
+    assert ran.err.index("slideloom check") < ran.err.index("--retry")
 
 
 @pytest.mark.slow

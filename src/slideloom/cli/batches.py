@@ -12,7 +12,7 @@ from slideloom.cli.output import Manner, Output
 from slideloom.cli.progress import reporting
 from slideloom.cli.reach import reach
 from slideloom.cli.run import WrongUsageError, run_command
-from slideloom.cli.tables import put_batches, put_slides, summarise
+from slideloom.cli.tables import note_failures, put_batches, put_slides, summarise
 from slideloom.cli.watching import follow, retry_since
 from slideloom.cli.words import tell
 from slideloom.client import FINAL, BatchEvent, BatchStatus, Event
@@ -72,6 +72,7 @@ def watch(
 
                 after = await follow(batch, take, timeout_s=timeout)
         output.say(summarise(after))
+        note_failures(output, after)
         return exit_for(after)
 
     return run_command(manner, work)
@@ -180,3 +181,4 @@ def _put_status(output: Output, status: BatchStatus) -> None:
     output.put_json(status)
     put_slides(output, status)
     output.say(summarise(status))
+    note_failures(output, status)

@@ -4,7 +4,8 @@ from enum import IntEnum
 
 from slideloom.client import BatchStatus, ClientError, Refused, Unreachable, WaitTimeout
 
-_ACCOUNT_CODES = frozenset({"auth_failed", "quota_exhausted"})
+ACCOUNT_CODES = frozenset({"auth_failed", "quota_exhausted"})
+"""Of what only the owner of the key can mend."""
 
 
 class Exit(IntEnum):
@@ -27,7 +28,7 @@ class Exit(IntEnum):
 def exit_for(status: BatchStatus) -> Exit:
     """The exit code for a batch that has ended."""
     codes = {slide.error_code for slide in status.results if slide.status == "error"}
-    if codes & _ACCOUNT_CODES:
+    if codes & ACCOUNT_CODES:
         return Exit.ACCOUNT
     return Exit.SLIDES_FAILED if codes else Exit.OK
 
@@ -36,6 +37,6 @@ def exit_for_error(error: ClientError) -> Exit:
     """The exit code for what the client raised."""
     if isinstance(error, Unreachable | WaitTimeout):
         return Exit.UNREACHABLE
-    if isinstance(error, Refused) and error.code in _ACCOUNT_CODES:
+    if isinstance(error, Refused) and error.code in ACCOUNT_CODES:
         return Exit.ACCOUNT
     return Exit.ERROR

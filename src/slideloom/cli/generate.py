@@ -30,7 +30,13 @@ from slideloom.cli.progress import reporting
 from slideloom.cli.reach import Reached, Unreached, reach, reach_or_embed
 from slideloom.cli.run import run_command
 from slideloom.cli.saving import saving
-from slideloom.cli.tables import format_cost, format_seconds, put_slides, summarise
+from slideloom.cli.tables import (
+    format_cost,
+    format_seconds,
+    note_failures,
+    put_slides,
+    summarise,
+)
 from slideloom.cli.watching import follow, retry_since
 from slideloom.cli.words import tell
 from slideloom.client import (
@@ -131,10 +137,15 @@ def generate(  # noqa: PLR0913 - one parameter an option
 
 async def _make(wish: Wish, manner: Manner, output: Output) -> Exit:
     body = msgspec.json.encode(wish.body, order="deterministic")
-    state = plan_order(wish.folder, body)
+    state, is_embedded = plan_order(wish.folder, body), False
     try:
         async with _reach(wish, manner, state, output) as reached:
+            is_embedded = reached.is_embedded
             return await _make_at(reached, wish, state, output)
+    except (asyncio.CancelledError, WaitTimeout):
+        if output.batch_id is not None:  # a service of our own has stopped by now
+            _note_cut_off(output.batch_id, output, is_embedded=is_embedded)
+        raise
     except Unreached:
         if manner.server is None and not wish.kinds and is_complete(wish.folder, state):
             return _tell_complete(wish, state, output)
@@ -157,11 +168,7 @@ async def _make_at(reached: Reached, wish: Wish, state: FolderState, output: Out
     else:
         batch = await _order(wish, reached, state, output)
     output.batch_id = batch.id
-    try:
-        status = await _follow(wish, batch, since, output)
-    except (asyncio.CancelledError, WaitTimeout):
-        _note_cut_off(batch, output, is_embedded=reached.is_embedded)
-        raise
+    status = await _follow(wish, batch, since, output)
     pictures = await batch.save_all(wish.folder)
     if not status.failed:
         sizes = {path.name: path.stat().st_size for path in pictures}
@@ -266,6 +273,7 @@ async def _hand_over(
     output.say(summarise(status))
     text = "{done} pictures are in {folder}"
     output.say(tell(text, done=len(pictures), folder=wish.folder), *map(str, files))
+    note_failures(output, status)
     if status.failed:
         output.note(tell("Make the failed slides again with:"), f"  {_same_command('--retry')}")
     return exit_for(status)
@@ -282,12 +290,12 @@ async def _show_thumbnails(wish: Wish, pictures: Sequence[Path], output: Output)
         await asyncio.to_thread(show_sheet, output.err, pictures, way)
 
 
-def _note_cut_off(batch: AsyncBatch, output: Output, *, is_embedded: bool) -> None:
+def _note_cut_off(batch_id: str, output: Output, *, is_embedded: bool) -> None:
     if is_embedded:
         output.note(tell("Stopped. What is made is kept; go on with:"))
     else:
         text = "Detached: batch {batch_id} goes on. Come back to it with:"
-        output.note(tell(text, batch_id=batch.id))
+        output.note(tell(text, batch_id=batch_id))
     output.note(f"  {_same_command()}")
 
 

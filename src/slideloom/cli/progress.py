@@ -80,7 +80,7 @@ def describe(event: SlideEvent) -> str:
         case "slide.done":
             return f"✓ {what}  {format_seconds(slide.generation_time)}"
         case "slide.failed":
-            return f"✗ {what}  {slide.error_code}: {printable(slide.error_message or '')}"
+            return f"✗ {what}  {slide.error_code}"  # the sentence is said once, at the end
         case "slide.retrying":
             wait = tell("again in {seconds} s", seconds=f"{event.retry_in or 0:.0f}")
             return f"↻ {what}  {event.retry_reason}, {wait}"

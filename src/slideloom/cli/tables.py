@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
+from slideloom.cli.exits import ACCOUNT_CODES
 from slideloom.cli.output import Cell, Output, printable
+from slideloom.cli.words import tell
 from slideloom.client import BatchStatus, BatchSummary, SlideResult
 
 _STYLES = {
@@ -56,6 +58,20 @@ def _to_row(slide: SlideResult) -> tuple[Cell, ...]:
         "cached" if slide.cached else format_cost(slide.cost_usd),
         title if slide.error_code is None else f"{title}  {slide.error_code}",
     )
+
+
+def note_failures(output: Output, status: BatchStatus) -> None:
+    """Say why slides failed: a sentence once, however many it is about."""
+    failed = [slide for slide in status.results if slide.status == "error"]
+    pages: dict[str, list[int]] = {}
+    for slide in failed:
+        pages.setdefault(printable(slide.error_message or ""), []).append(slide.page_num)
+    for words, where in pages.items():
+        one = tell("page {page}", page=where[0])
+        subject = one if len(where) == 1 else tell("{count} slides", count=len(where))
+        output.note(f"{subject}: {words}")
+    if any(slide.error_code in ACCOUNT_CODES for slide in failed):
+        output.note(tell("First look at the key and the account: slideloom check"))
 
 
 def summarise(status: BatchStatus) -> str:

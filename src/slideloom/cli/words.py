@@ -29,6 +29,10 @@ _CHINESE = {
     "{failed} failed": "{failed} 页失败",
     "{done} pictures are in {folder}": "{done} 张图片已保存在 {folder}",
     "Make the failed slides again with:": "重新生成失败的页：",
+    "{count} slides": "{count} 页",
+    "First look at the key and the account: slideloom check": (
+        "请先检查密钥与账户：slideloom check"
+    ),
     "page {page}": "第 {page} 页",
     "again in {seconds} s": "{seconds} 秒后重试",
     "Without pages {pages}, which have no picture.": "缺少第 {pages} 页，它们没有图片。",
