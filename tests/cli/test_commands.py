@@ -211,7 +211,7 @@ async def test_retry_cancel_and_export(
     assert (one.code, "what was named is done" in one.err) == (0, True)
     made = await run("export", batch.id, "deck.zip")
     assert made.out == "deck.zip\n"
-    assert "Without pages 1" in made.err
+    assert "Without page 1," in made.err
     assert (await run("retry", batch.id, "--wait")).code == 0
     for more in ((), ("--wait",)):
         again = await run("retry", batch.id, *more)

@@ -14,7 +14,7 @@ from slideloom.cli.reach import reach
 from slideloom.cli.run import WrongUsageError, run_command
 from slideloom.cli.tables import note_failures, put_batches, put_slides, summarise
 from slideloom.cli.watching import follow, retry_since
-from slideloom.cli.words import tell
+from slideloom.cli.words import tell, tell_count
 from slideloom.client import FINAL, BatchEvent, BatchStatus, Event
 
 _ENDINGS = {".pptx", ".pdf", ".zip"}
@@ -155,7 +155,9 @@ def note_missing(output: Output, pages: tuple[int, ...]) -> None:
     """Say which pages an export does not have."""
     if pages:
         named = ", ".join(map(str, pages))
-        output.note(tell("Without pages {pages}, which have no picture.", pages=named))
+        one = "Without page {pages}, which has no picture."
+        many = "Without pages {pages}, which have no picture."
+        output.note(tell_count(len(pages), one, many, pages=named))
 
 
 def to_line(event: Event) -> dict[str, object]:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from slideloom.checkup import Finding, Trouble, check_all
 from slideloom.cli import json_lines
 from slideloom.cli.exits import Exit
+from slideloom.cli.words import translate
 from slideloom.errors import SettingsError
 from slideloom.settings import Settings, load_settings
 
@@ -50,7 +51,7 @@ async def _check(settings: Settings, warnings: Sequence[str], *, prints: bool) -
         findings.append(finding)
         if prints:
             mark = {"none": "ok", "doubt": "!!"}.get(finding.trouble, "NO")
-            _say(f"{mark}  {finding.part}: {finding.words}")
+            _say(f"{mark}  {translate(finding.part)}: {translate(finding.words)}")
     return findings
 
 

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from slideloom.cli.exits import Exit
 from slideloom.cli.output import Manner, Output
+from slideloom.cli.words import tell
 from slideloom.errors import SettingsError
 from slideloom.settings import load_settings, trace_settings
 
@@ -32,5 +33,5 @@ def show(
         ("setting", "value", "from"),
         [(one.name, "" if one.value is None else str(one.value), one.source) for one in traced],
     )
-    output.note(*(f"Warning: {warning}" for warning in warnings))
+    output.note(*(tell("Warning: {warning}", warning=warning) for warning in warnings))
     return Exit.OK

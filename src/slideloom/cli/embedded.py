@@ -52,7 +52,7 @@ async def embedded_service(home: Path, output: Output) -> AsyncIterator[str]:
             "BATCH_CLEANUP_HOURS": str(_YEAR_H),
         },
     )
-    output.note(*(f"Warning: {warning}" for warning in warnings))
+    output.note(*(tell("Warning: {warning}", warning=warning) for warning in warnings))
     app = create_app(settings, warnings=tuple(warnings))
     with listen(settings) as listener:
         async with app.router.lifespan_context(app):

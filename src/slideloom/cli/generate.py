@@ -3,10 +3,10 @@
 import asyncio
 import shlex
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import msgspec
@@ -28,7 +28,7 @@ from slideloom.cli.options import COST_USD, SECONDS, SLIDES_AT_ONCE, check_ratio
 from slideloom.cli.output import Manner, Output, printable
 from slideloom.cli.progress import reporting
 from slideloom.cli.reach import Reached, Unreached, reach, reach_or_embed
-from slideloom.cli.run import run_command
+from slideloom.cli.run import WrongUsageError, run_command
 from slideloom.cli.saving import saving
 from slideloom.cli.tables import (
     format_cost,
@@ -38,7 +38,7 @@ from slideloom.cli.tables import (
     summarise,
 )
 from slideloom.cli.watching import follow, retry_since
-from slideloom.cli.words import tell
+from slideloom.cli.words import join_facts, tell, tell_count
 from slideloom.client import (
     AsyncBatch,
     BatchStatus,
@@ -138,6 +138,8 @@ def generate(  # noqa: PLR0913 - one parameter an option
 async def _make(wish: Wish, manner: Manner, output: Output) -> Exit:
     body = msgspec.json.encode(wish.body, order="deterministic")
     state, is_embedded = plan_order(wish.folder, body), False
+    if not wish.dry_run:
+        _try_folder(wish.folder)
     try:
         async with _reach(wish, manner, state, output) as reached:
             is_embedded = reached.is_embedded
@@ -150,6 +152,23 @@ async def _make(wish: Wish, manner: Manner, output: Output) -> Exit:
         if manner.server is None and not wish.kinds and is_complete(wish.folder, state):
             return _tell_complete(wish, state, output)
         raise
+
+
+def _try_folder(folder: Path) -> None:
+    """Look whether pictures can be saved there, before anything is paid; a new one is taken away.
+
+    Raises:
+        WrongUsageError: they cannot.
+    """
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        if is_new:
+            folder.rmdir()
+    except OSError as error:
+        text = "Pictures cannot be saved in {folder}: {reason}"
+        raise WrongUsageError(tell(text, folder=folder, reason=error.strerror)) from error
 
 
 async def _make_at(reached: Reached, wish: Wish, state: FolderState, output: Output) -> Exit:
@@ -183,7 +202,7 @@ async def _reach(
     """The service that made the deck before, if one did: another one would be paid anew."""
     server = manner.server or state.server
     home, is_embedded = wish.folder / HOME_NAME, server == EMBEDDED
-    with TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         if wish.dry_run and not home.exists():
             home = Path(scratch)  # nothing is to stay of it
         way = (
@@ -228,8 +247,7 @@ def _tell_complete(wish: Wish, state: FolderState, output: Output) -> Exit:
     """Say that all is there, though the service has forgotten the batch."""
     pictures = [str(wish.folder / name) for name in state.pictures or {}]
     output.put_json({"batch_id": state.batch_id, "status": "completed", "pictures": pictures})
-    text = "{done} pictures are in {folder}"
-    output.say(tell(text, done=len(pictures), folder=wish.folder))
+    output.say(_tell_pictures(len(pictures), wish.folder))
     return Exit.OK
 
 
@@ -271,12 +289,16 @@ async def _hand_over(
     put_slides(output, status)
     await _show_thumbnails(wish, pictures, output)
     output.say(summarise(status))
-    text = "{done} pictures are in {folder}"
-    output.say(tell(text, done=len(pictures), folder=wish.folder), *map(str, files))
+    output.say(_tell_pictures(len(pictures), wish.folder), *map(str, files))
     note_failures(output, status)
     if status.failed:
         output.note(tell("Make the failed slides again with:"), f"  {_same_command('--retry')}")
     return exit_for(status)
+
+
+def _tell_pictures(count: int, folder: Path) -> str:
+    one, many = "1 picture is in {folder}", "{count} pictures are in {folder}"
+    return tell_count(count, one, many, folder=folder)
 
 
 async def _show_thumbnails(wish: Wish, pictures: Sequence[Path], output: Output) -> None:
@@ -313,11 +335,11 @@ def _describe(estimate: Estimate) -> str:
         cost = tell("cost unknown")
     else:
         cost = format_cost(low) if low == high else f"{format_cost(low)} – {format_cost(high)}"
-    return tell(
-        "{count} slides from {provider} ({model}), {cost}, about {time}",
-        count=estimate.total_slides,
-        provider=estimate.provider,
-        model=estimate.model,
-        cost=cost,
-        time=format_seconds(estimate.seconds),
-    )
+    one = "1 slide from {provider} ({model})"
+    many = "{count} slides from {provider} ({model})"
+    names = {"provider": estimate.provider, "model": estimate.model}
+    facts = [tell_count(estimate.total_slides, one, many, **names)]
+    if estimate.cache_hits:
+        facts.append(tell("{count} from the cache", count=estimate.cache_hits))
+    about = tell("about {time}", time=format_seconds(estimate.seconds))
+    return join_facts([*facts, cost, about])

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slideloom.cli import json_lines
+from slideloom.cli.words import tell
 from slideloom.client import Refused
 
 Cell = str | Text
@@ -59,10 +60,14 @@ class Output:
         """Say what went wrong; also as JSON, so that its reader gets an object in any case."""
         code = getattr(error, "code", "internal")
         request_id = error.request_id if isinstance(error, Refused) else None
+        words = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            text = "{place} cannot be read or written: {reason}"
+            words = tell(text, place=error.filename, reason=error.strerror)
         if self.is_json:
-            json_lines.put_error(code, str(error), request_id=request_id)
-        where = f" (request {request_id})" if request_id else ""
-        self.err.print(Text(f"slideloom: {printable(str(error))}{where}"), soft_wrap=True)
+            json_lines.put_error(code, words, request_id=request_id)
+        where = f" ({tell('request {request_id}', request_id=request_id)})" if request_id else ""
+        self.err.print(Text(f"slideloom: {printable(words)}{where}"), soft_wrap=True)
 
     def put_interrupted(self) -> None:
         """Tell a program that it was no end of its own; people know, they pressed the keys."""

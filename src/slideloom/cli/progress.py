@@ -82,7 +82,8 @@ def describe(event: SlideEvent) -> str:
         case "slide.failed":
             return f"✗ {what}  {slide.error_code}"  # the sentence is said once, at the end
         case "slide.retrying":
-            wait = tell("again in {seconds} s", seconds=f"{event.retry_in or 0:.0f}")
+            wait_s = round(event.retry_in or 0)
+            wait = tell("again in {seconds} s", seconds=wait_s) if wait_s else tell("again at once")
             return f"↻ {what}  {event.retry_reason}, {wait}"
         case _:
             return f"… {what}"

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from slideloom.app import create_app
 from slideloom.assembly import Services
 from slideloom.cli.exits import Exit
+from slideloom.cli.words import tell, tell_count
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 
@@ -121,9 +122,10 @@ class Server(uvicorn.Server):
         """Stop the engine, whose end ends the waiting answers; then the connections."""
         grace_s = self._services.settings.stop_grace_seconds
         if self._is_told:
-            calls = f": calls under way get {grace_s:g} s; Ctrl-C again stops now"
+            text = "Stopping: calls under way get {seconds} s; Ctrl-C again stops now."
+            words = tell(text, seconds=f"{grace_s:g}") if self.is_working else tell("Stopping.")
             with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
-                _say(f"Stopping{calls if self.is_working else ''}.")
+                _say(words)
         stop = asyncio.create_task(self._services.engine.stop(grace_s=grace_s), name="stop")
         while not stop.done():
             await asyncio.wait({stop}, timeout=_FORCE_POLL_S)
@@ -178,20 +180,38 @@ def _say(*lines: str) -> None:
     print("\n".join(lines), flush=True)  # noqa: T201 - the command's own voice
 
 
+def to_greeting(
+    url: str, *, provider: str, model: str, has_key: bool, resumed_count: int
+) -> list[str]:
+    """What is said once it serves: where, who makes the pictures, what was left open before."""
+    lines = [tell("Slideloom is at {url} - stop it with Ctrl-C.", url=url)]
+    if provider == "local":
+        why = "LLM_IMAGE_API=local." if has_key else tell("no API key is set.")
+        lines += [
+            tell("The EMBEDDED RENDERER typesets the pictures: {why}", why=why),
+            tell("To have a model draw them, set LLM_IMAGE_API_KEY (see .env.example)."),
+        ]
+    else:
+        text = "Pictures come from {model} ({provider})."
+        lines.append(tell(text, model=model, provider=provider))
+    if resumed_count:
+        one, many = "Going on with 1 unfinished deck.", "Going on with {count} unfinished decks."
+        lines.append(tell_count(resumed_count, one, many))
+    return lines
+
+
 def _announce(services: Services, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     shown = "localhost" if host in {"127.0.0.1", "::1"} else shown
-    lines = [f"Slideloom is at http://{shown}:{port} - stop it with Ctrl-C."]
-    if services.provider.name == "local":
-        lines += [
-            "The EMBEDDED RENDERER typesets the pictures: "
-            + ("LLM_IMAGE_API=local." if services.settings.image_keys else "no API key is set."),
-            "To have a model draw them, set LLM_IMAGE_API_KEY (see .env.example).",
-        ]
-    else:
-        lines.append(f"Pictures come from {services.provider.model} ({services.provider.name}).")
-    lines += [f"Warning: {warning}" for warning in services.warnings]
+    lines = to_greeting(
+        f"http://{shown}:{port}",
+        provider=services.provider.name,
+        model=services.provider.model,
+        has_key=bool(services.settings.image_keys),
+        resumed_count=services.engine.active_count(),
+    )
+    lines += [tell("Warning: {warning}", warning=warning) for warning in services.warnings]
     _say(*lines)
     services.log.info(
         "service_started",

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from slideloom.cli.exits import ACCOUNT_CODES
 from slideloom.cli.output import Cell, Output, printable
-from slideloom.cli.words import tell
+from slideloom.cli.words import join_facts, tell, tell_count
 from slideloom.client import BatchStatus, BatchSummary, SlideResult
 
 _STYLES = {
@@ -76,16 +76,18 @@ def note_failures(output: Output, status: BatchStatus) -> None:
 
 def summarise(status: BatchStatus) -> str:
     """A batch in a line."""
-    facts = [f"{status.successful}/{status.total_slides} done"]
+    facts = [tell("{done}/{all} done", done=status.successful, all=status.total_slides)]
     if status.failed:
-        facts.append(f"{status.failed} failed")
+        facts.append(tell("{failed} failed", failed=status.failed))
     facts.append(format_seconds(status.total_time))
     if status.cost_usd is not None:
         facts.append(format_cost(status.cost_usd))
     if status.possibly_billed:
-        facts.append(f"{status.possibly_billed} calls without a picture may be billed")
-    state = f"{status.status}, cancelled" if status.cancelled else status.status
-    return f"{status.batch_id}  {state}  {', '.join(facts)}"
+        one = "1 call without a picture may be billed"
+        many = "{count} calls without a picture may be billed"
+        facts.append(tell_count(status.possibly_billed, one, many))
+    state = tell("cancelled" if status.cancelled else status.status)
+    return f"{status.batch_id}  {state}  {join_facts(facts)}"
 
 
 def format_cost(cost_usd: float | None) -> str:
@@ -100,11 +102,11 @@ def format_seconds(seconds: float | None) -> str:
     if seconds < _MINUTE_S:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE_S)
-    return f"{minutes} min {rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def _mark(status: str, *, is_cancelled: bool = False) -> Text:
-    return Text(f"{status} (cancelled)" if is_cancelled else status, _STYLES.get(status, ""))
+    return Text("cancelled" if is_cancelled else status, _STYLES.get(status, ""))
 
 
 def _shorten(text: str) -> str:

@@ -1,7 +1,8 @@
 """The command line's sentences, in the reader's language; English is the key."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from slideloom.domain.messages import Language
 
@@ -10,9 +11,10 @@ _CHINESE = {
         "{url} 上没有 Slideloom 服务。请先启动：slideloom serve"
     ),
     "No service is running: making the deck here.": "没有正在运行的服务，就在本机生成。",
-    "{count} slides from {provider} ({model}), {cost}, about {time}": (
-        "共 {count} 页，由 {provider}（{model}）生成，{cost}，约需 {time}"
-    ),
+    "1 slide from {provider} ({model})": "共 1 页，由 {provider}（{model}）生成",
+    "{count} slides from {provider} ({model})": "共 {count} 页，由 {provider}（{model}）生成",
+    "{count} from the cache": "{count} 页取自缓存",
+    "about {time}": "约需 {time}",
     "nothing to pay": "无需付费",
     "cost unknown": "费用未知",
     "The same deck as before: going on with batch {batch_id}.": (
@@ -25,9 +27,20 @@ _CHINESE = {
     "Stopping: calls under way get {seconds} s; Ctrl-C again stops now.": (
         "正在停止：进行中的调用还有 {seconds} 秒；再按一次 Ctrl-C 立即停止。"
     ),
-    "{done} of {all} slides done": "{all} 页中已完成 {done} 页",
+    "{done}/{all} done": "完成 {done}/{all}",
     "{failed} failed": "{failed} 页失败",
-    "{done} pictures are in {folder}": "{done} 张图片已保存在 {folder}",
+    "1 call without a picture may be billed": "1 次没有得到图片的调用可能已计费",
+    "{count} calls without a picture may be billed": "{count} 次没有得到图片的调用可能已计费",
+    "pending": "等待中",
+    "running": "进行中",
+    "completed": "已完成",
+    "failed": "失败",
+    "cancelled": "已取消",
+    "1 picture is in {folder}": "1 张图片已保存在 {folder}",
+    "{count} pictures are in {folder}": "{count} 张图片已保存在 {folder}",
+    "Pictures cannot be saved in {folder}: {reason}": "图片无法保存到 {folder}：{reason}",
+    "{place} cannot be read or written: {reason}": "{place} 无法读写：{reason}",
+    "request {request_id}": "请求 {request_id}",
     "Make the failed slides again with:": "重新生成失败的页：",
     "{count} slides": "{count} 页",
     "First look at the key and the account: slideloom check": (
@@ -35,20 +48,85 @@ _CHINESE = {
     ),
     "page {page}": "第 {page} 页",
     "again in {seconds} s": "{seconds} 秒后重试",
+    "again at once": "立即重试",
+    "Without page {pages}, which has no picture.": "缺少第 {pages} 页，它没有图片。",
     "Without pages {pages}, which have no picture.": "缺少第 {pages} 页，它们没有图片。",
-    "Cancelled: batch {batch_id}. What was made stays.": "已取消任务 {batch_id}，做好的都已保留。",
     "Watch it: slideloom watch {batch_id}": "查看进度：slideloom watch {batch_id}",
     "Nothing to make again: every slide is done.": "没有需要重新生成的页：全部已完成。",
     "Nothing to make again: what was named is done.": "没有需要重新生成的页：所指定的页已完成。",
     "It had already ended.": "任务此前已经结束。",
     "There are no batches yet.": "还没有任务。",
+    "Slideloom is at {url} - stop it with Ctrl-C.": "Slideloom 已启动：{url}（按 Ctrl-C 停止）",
+    "The EMBEDDED RENDERER typesets the pictures: {why}": "图片由内置渲染器排版：{why}",
+    "no API key is set.": "没有设置 API 密钥。",
+    "To have a model draw them, set LLM_IMAGE_API_KEY (see .env.example).": (
+        "如需由模型绘制，请设置 LLM_IMAGE_API_KEY（见 .env.example）。"
+    ),
+    "Pictures come from {model} ({provider}).": "图片由 {model}（{provider}）生成。",
+    "Going on with 1 unfinished deck.": "继续 1 套未完成的幻灯片。",
+    "Going on with {count} unfinished decks.": "继续 {count} 套未完成的幻灯片。",
+    "Warning: {warning}": "注意：{warning}",
+    "Stopping.": "正在停止。",
 }
+_FINDINGS_ZH = tuple(
+    (re.compile(words), chinese)
+    for words, chinese in (
+        (r"^settings$", "设置"),
+        (r"^provider$", "服务商"),
+        (r"^price$", "价格"),
+        (r"^key (\d+) of (\d+)$", r"密钥 \1/\2"),
+        (r"^read from the environment and \.env$", "已读取环境变量和 .env"),
+        (r"^(.+) can be written, (\d+) MB free$", r"\1 可写，剩余 \2 MB"),
+        (r"^(.+) cannot be written$", r"\1 不可写"),
+        (r"^(.+): (\d+) MB free, (\d+) MB wanted$", r"\1：剩余 \2 MB，需要 \3 MB"),
+        (r"the embedded renderer needs no key and costs nothing", "内置渲染器，无需密钥，不收费"),
+        (r"(\S+) answers, but lists no models", r"\1 有应答，但没有列出模型"),
+        (r"(\S+) answers and lists (\d+) models?", r"\1 有应答，列出 \2 个模型"),
+        (r"; (\S+(?: and \S+)*) not among them", r"；其中没有 \1"),
+        (r", (\S+(?: and \S+)*) among them", r"，其中有 \1"),
+        (
+            r"; whether it takes the key shows at the first picture",
+            "；密钥是否有效要到第一张图才知道",
+        ),
+        (r"(\S+) takes the key, but its limit is used up", r"\1 接受该密钥，但其限额已用完"),
+        (r"(\S+) takes the key", r"\1 接受该密钥"),
+        (r", \$([\d.]+) used", r"，已用 $\1"),
+        (r", \$([\d.]+) left of its limit", r"，限额剩 $\1"),
+        (r", no limit of its own", "，自身没有限额"),
+        (r", free tier$", "，免费档"),
+        (r"^(\S+): \$(\S+) to \$(\S+) a picture$", r"\1：每张 $\2 至 $\3"),
+        (r"^(\S+): \$(\S+) a picture$", r"\1：每张 $\2"),
+        (
+            r"^(\S+) is not in the price list; .*$",
+            r"价格表中没有 \1；有预算的幻灯片在得知账单前逐次调用",
+        ),
+    )
+)
+"""What `check` finds; a provider's own words stay as they are."""
 
 
 def find_language(environ: Mapping[str, str] = os.environ) -> Language:
     """Chinese where the locale is, else English."""
     names = (environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     return "zh" if next(filter(None, names), "").lower().startswith("zh") else "en"
+
+
+def translate(finding: str) -> str:
+    """What `check` found, in the reader's language as far as we know the words."""
+    if find_language() == "zh":
+        for words, chinese in _FINDINGS_ZH:
+            finding = words.sub(chinese, finding)
+    return finding
+
+
+def join_facts(facts: Iterable[str]) -> str:
+    """Facts in one line."""
+    return ("，" if find_language() == "zh" else ", ").join(facts)
+
+
+def tell_count(count: int, one: str, many: str, **facts: object) -> str:
+    """`one` or `many` in the reader's language, with the count and the facts in it."""
+    return tell(one if count == 1 else many, count=count, **facts)
 
 
 def tell(text: str, **facts: object) -> str:
