@@ -127,6 +127,12 @@ async def test_second_signal_stops_now_and_what_was_under_way_follows_the_settin
             assert service.process.wait(timeout=10) == 0
         await upstream.send_plan(Plan())
         with served(tmp_path, **settings) as service:
+            assert service.process.stdout is not None
+            lines = [service.process.stdout.readline() for _ in range(3)]
+            assert lines[1:] == [
+                "Going on with 1 unfinished deck.\n",
+                "2 slides were cut off and may have been billed.\n",
+            ]
             while call(service, "/api/slide/batch/active-count")["active_batches"]:
                 await asyncio.sleep(0.05)
             status = call(service, f"/api/slide/batch/{batch_id}")

@@ -44,13 +44,25 @@ def test_one_is_not_said_as_many() -> None:
 
 
 def test_service_says_at_its_start_what_was_left_open() -> None:
-    here = {"provider": "images", "model": "m", "has_key": True}
-    assert to_greeting("http://x", **here, resumed_count=0) == [  # type: ignore[arg-type]
+    def greet(resumed: int, cut_off: int) -> list[str]:
+        return to_greeting(
+            "http://x",
+            provider="images",
+            model="m",
+            has_key=True,
+            resumed_count=resumed,
+            cut_off_count=cut_off,
+        )
+
+    assert greet(0, 0) == [
         "Slideloom is at http://x - stop it with Ctrl-C.",
         "Pictures come from m (images).",
     ]
-    more = [to_greeting("http://x", **here, resumed_count=n)[-1] for n in (1, 3)]  # type: ignore[arg-type]
-    assert more == ["Going on with 1 unfinished deck.", "Going on with 3 unfinished decks."]
+    assert greet(1, 0)[2:] == ["Going on with 1 unfinished deck."]
+    assert greet(3, 2)[2:] == [
+        "Going on with 3 unfinished decks.",
+        "2 slides were cut off and may have been billed.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,9 +99,7 @@ async def test_results_greeting_and_check_are_chinese_where_the_locale_is(
         await batch.wait()
     assert "已完成  完成 2/2，" in (await run("status", batch.id)).out
     assert "(请求 " in (await run("status", "x")).err
-    assert (
-        "已启动" in to_greeting("x", provider="local", model="", has_key=False, resumed_count=0)[0]
-    )
+    assert "已启动" in to_greeting("x", provider="local", model="", has_key=False)[0]
     assert "IMAGE_OUTPUT_DIR: static/assets 可写" in (await run("check")).out
 
 

@@ -52,6 +52,15 @@ async def test_done_stays_waiting_runs_and_in_flight_is_interrupted() -> None:
     assert state.status == "completed"
 
 
+async def test_process_that_goes_on_knows_how_many_slides_were_cut_off() -> None:
+    dead, _ = await crash(15, slides=4, max_workers=2)
+    async with next_process(dead, ScriptedProvider(seconds=10)) as shop:
+        assert (shop.engine.active_count(), shop.engine.cut_off_count()) == (1, 2)
+    dead, _ = await crash(15, slides=4, bills=False)
+    async with next_process(dead, ScriptedProvider(seconds=10)) as shop:
+        assert (shop.engine.active_count(), shop.engine.cut_off_count()) == (1, 0)
+
+
 async def test_in_flight_is_made_again_where_the_operator_wants_that() -> None:
     dead, batch_id = await crash(15, slides=4, max_workers=1)
     state, shop = await resume(dead, batch_id, resume_in_flight="retry")

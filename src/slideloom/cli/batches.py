@@ -139,7 +139,7 @@ def export(
 
     async def work(output: Output) -> Exit:
         if file.suffix.lower() not in _ENDINGS:
-            message = f"{file.name} must end in .pptx, .pdf or .zip"
+            message = tell("{name} must end in .pptx, .pdf or .zip", name=file.name)
             raise WrongUsageError(message)
         async with reach(manner.server) as reached:
             made = await (await reached.client.get(batch_id)).export(file)

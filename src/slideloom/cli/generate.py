@@ -138,7 +138,7 @@ def generate(  # noqa: PLR0913 - one parameter an option
 async def _make(wish: Wish, manner: Manner, output: Output) -> Exit:
     body = msgspec.json.encode(wish.body, order="deterministic")
     state, is_embedded = plan_order(wish.folder, body), False
-    if not wish.dry_run:
+    if not wish.dry_run and state.batch_id is None:
         _try_folder(wish.folder)
     try:
         async with _reach(wish, manner, state, output) as reached:

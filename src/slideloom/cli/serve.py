@@ -181,7 +181,13 @@ def _say(*lines: str) -> None:
 
 
 def to_greeting(
-    url: str, *, provider: str, model: str, has_key: bool, resumed_count: int
+    url: str,
+    *,
+    provider: str,
+    model: str,
+    has_key: bool,
+    resumed_count: int = 0,
+    cut_off_count: int = 0,
 ) -> list[str]:
     """What is said once it serves: where, who makes the pictures, what was left open before."""
     lines = [tell("Slideloom is at {url} - stop it with Ctrl-C.", url=url)]
@@ -197,6 +203,10 @@ def to_greeting(
     if resumed_count:
         one, many = "Going on with 1 unfinished deck.", "Going on with {count} unfinished decks."
         lines.append(tell_count(resumed_count, one, many))
+    if cut_off_count:
+        one = "1 slide was cut off and may have been billed."
+        many = "{count} slides were cut off and may have been billed."
+        lines.append(tell_count(cut_off_count, one, many))
     return lines
 
 
@@ -210,6 +220,7 @@ def _announce(services: Services, listener: socket.socket) -> None:
         model=services.provider.model,
         has_key=bool(services.settings.image_keys),
         resumed_count=services.engine.active_count(),
+        cut_off_count=services.engine.cut_off_count(),
     )
     lines += [tell("Warning: {warning}", warning=warning) for warning in services.warnings]
     _say(*lines)

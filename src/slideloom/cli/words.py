@@ -65,6 +65,9 @@ _CHINESE = {
     "Pictures come from {model} ({provider}).": "图片由 {model}（{provider}）生成。",
     "Going on with 1 unfinished deck.": "继续 1 套未完成的幻灯片。",
     "Going on with {count} unfinished decks.": "继续 {count} 套未完成的幻灯片。",
+    "1 slide was cut off and may have been billed.": "1 页被中断，可能已计费。",
+    "{count} slides were cut off and may have been billed.": "{count} 页被中断，可能已计费。",
+    "{name} must end in .pptx, .pdf or .zip": "{name} 必须以 .pptx、.pdf 或 .zip 结尾",
     "Warning: {warning}": "注意：{warning}",
     "Stopping.": "正在停止。",
 }

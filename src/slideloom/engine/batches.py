@@ -293,6 +293,13 @@ class BatchEngine:
         states = [run.state for run in self._runs.roster.runs.values()]
         return sum(not state.is_final and not state.order.is_single for state in states)
 
+    def cut_off_count(self) -> int:
+        """Slides of batches that have not ended which a stop cut off, and which may be charged."""
+        slides = (slide for run in self._runs.roster.runs.values() for slide in run.state.slides)
+        return sum(
+            slide.error_code == "interrupted" and bool(slide.possibly_billed) for slide in slides
+        )
+
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""
         return self._runs.mean_slide_s()
