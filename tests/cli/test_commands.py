@@ -131,7 +131,7 @@ async def test_limit_that_is_no_amount_is_not_taken_for_no_limit(
     run: Run, deck_file: Path, provider: ScriptedProvider, amount: str
 ) -> None:
     ran = await run("generate", deck_file, "--max-cost", amount, "--json")
-    assert (ran.code, ran.json["error"]["code"]) == (1, "unreadable_deck")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
     assert provider.calls == []
 
 
