@@ -1,6 +1,6 @@
 /** The deck before it is made: its pages as a storyboard, how they should look, and the start. */
 import { html } from "./vendor/htm-preact.js";
-import { deckTitle, pagesToMake } from "./deck.js";
+import { deckTitle, isBlank, pagesToMake } from "./deck.js";
 import { gridStyle, Sheet } from "./grid.js";
 import { t, tn } from "./i18n.js";
 import { PageEditor } from "./page-editor.js";
@@ -65,7 +65,7 @@ function PageCard({ page, onOpen }) {
       <p class="caption">
         <span class="number">${page.page_num}</span>
         <span class="caption-main">${page.visual_desc || t(`type.${page.type}`)}</span>
-        ${page.leftOut && html`<span class="tag">${t("deck.pageLeftOut")}</span>`}
+        ${(page.leftOut || isBlank(page)) && html`<span class="tag">${t(page.leftOut ? "deck.pageLeftOut" : "deck.pageBlank")}</span>`}
       </p>
     </li>`;
 }

@@ -12,6 +12,8 @@ import { t } from "./i18n.js";
 const MAX_SLIDES = 200;
 const MAX_BYTES = 2_000_000;
 const TYPES = ["cover", "content", "ending"];
+/** What looks like JSON: an object, or a list that holds none of Markdown's words. */
+const JSON_START = /^(\{|\[[\s[]*[{\]"]|\[(?:[-\d.\s,[\]]|true|false|null)*\]$)/;
 const FENCE = /^\s*(`{3,}(?=[^`]*$)|~{3,})(.*)/;
 /** Comments and pictures; also code between fences, in which there are none. */
 const NOT_DRAWN = /^[ \t]*(?<code>`{3,}(?=[^`\n]*$)|~{3,})(?:[\s\S]*?^[ \t]*\k<code>[`~]*[ \t]*$|[\s\S]*)|<!--[\s\S]*?-->|!\[(?<picture>[^\]]*)\]\([^)]*\)/gm;
@@ -38,7 +40,7 @@ export async function readFile(file) {
 /** @param {string} text @returns {Deck} */
 export function parseDeck(text) {
   const trimmed = text.trim();
-  const request = /^(\{|\[\s*[{\]"])/.test(trimmed) ? parseRequest(trimmed) : { slides: parseMarkdown(trimmed) };
+  const request = JSON_START.test(trimmed) ? parseRequest(trimmed) : { slides: parseMarkdown(trimmed) };
   const { slides, style_prompt: style, aspect_ratio: ratio, max_workers: workers, max_cost_usd: budget, ...extras } = request;
   if (slides.length === 0) throw new UnreadableDeck(t("read.empty"));
   if (slides.length > MAX_SLIDES) throw new UnreadableDeck(t("read.tooMany", { n: slides.length }));
@@ -80,6 +82,9 @@ export function isDeck(kept) {
 /** @param {Deck} deck */
 export const pagesToMake = (deck) => deck.pages.filter((page) => !page.leftOut);
 
+/** Whether there is nothing to draw: no words, and no picture described. @param {Page} page */
+export const isBlank = (page) => !(page.title + page.content_text + page.visual_desc).trim();
+
 /** US dollars; null for no limit, NaN for what is no amount. @param {Deck} deck */
 export const budgetValue = ({ budget }) => (budget?.trim() ? Number(/^\d{1,6}([.,]\d+)?$/.test(budget.trim()) ? budget.trim().replace(",", ".") : NaN) : null);
 
@@ -107,7 +112,7 @@ function parseRequest(text) {
 
 /** @param {any} slide @param {number} index @returns {Page} */
 function toPage(slide, index) {
-  if (slide === null || typeof slide !== "object" || Array.isArray(slide)) {
+  if ((slide?.title ?? null) === null) {
     throw new UnreadableDeck(t("read.badSlide", { n: index + 1 }));
   }
   return {

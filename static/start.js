@@ -1,10 +1,10 @@
 /** The start of a deck: what it would cost and how long it would take, and the button. */
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { estimateBatch, startBatch } from "./api.js";
-import { budgetValue, pagesToMake, ratioValue, toRequest } from "./deck.js";
+import { budgetValue, isBlank, pagesToMake, ratioValue, toRequest } from "./deck.js";
 import { formatCost, formatSeconds, t, tn } from "./i18n.js";
 import { keep, recall } from "./keep.js";
-import { ProblemNote, useAction } from "./ui.js";
+import { Icon, ProblemNote, useAction } from "./ui.js";
 
 const SETTLE_MS = 350;
 
@@ -14,12 +14,14 @@ const SETTLE_MS = 350;
 export function StartBar({ deck, onStarted }) {
   const action = useAction((batch) => (keep("sent", null), onStarted(batch.batch_id)));
   const count = pagesToMake(deck).length;
+  const blanks = pagesToMake(deck).filter(isBlank).length;
   const startable = count > 0 && ratioValue(deck.ratio) !== null && !Number.isNaN(budgetValue(deck));
   const body = startable ? toRequest(deck) : null;
   return html`
     <div class="start-bar">
       ${action.problem && html`<${ProblemNote} title=${t("start.failed")} error=${action.problem} />`}
       ${count === 0 ? html`<p class="soft">${t("start.nothing")}</p>` : html`<${Estimate} body=${body} deck=${deck} />`}
+      ${blanks > 0 && html`<p class="hint warning"><${Icon} name="alert" />${tn("start.blank", blanks)}</p>`}
       <button type="button" class="button button-main button-wide" disabled=${!startable || action.busy}
         onClick=${() => action.run(() => startBatch(body, keyFor(body)))}>
         ${action.busy ? t("start.sending") : tn("start.button", count)}

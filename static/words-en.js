@@ -41,6 +41,7 @@ export default {
   "deck.replace": "Choose another deck",
   "deck.editPage": "Edit page {n}: {title}",
   "deck.pageLeftOut": "left out",
+  "deck.pageBlank": "nothing to draw",
   "deck.pageList": "Pages",
 
   "page.heading": "Page {n} of {total}",
@@ -93,6 +94,8 @@ export default {
   "start.button.other": "Make {n} slides",
   "start.sending": "Sending…",
   "start.nothing": "Every page is left out. Take one back in to start.",
+  "start.blank.one": "{n} page has no title, text or picture: whatever is drawn is made up.",
+  "start.blank.other": "{n} pages have no title, text or picture: whatever is drawn is made up.",
   "start.failed": "The deck was not started.",
 
   "estimate.free": "Free",
@@ -120,8 +123,8 @@ export default {
   "run.elapsed": "so far",
   "run.took": "took",
   "run.cost": "cost",
-  "run.maybeBilled.one": "{n} call without an answer may have been billed.",
-  "run.maybeBilled.other": "{n} calls without an answer may have been billed.",
+  "run.maybeBilled.one": "{n} call without a picture may have been billed.",
+  "run.maybeBilled.other": "{n} calls without a picture may have been billed.",
   "run.gaps.one": "{n} slide is missing. Its card says why.",
   "run.gaps.other": "{n} slides are missing. Their cards say why.",
   "run.again": "Open the deck again, change what needs changing and start: slides already made are taken from the cache and cost nothing.",
@@ -203,7 +206,7 @@ export default {
 
   "server.notices": "About the service",
   "server.unreachable": "The service does not answer.",
-  "server.unreachableWhy": "Trying again every few seconds; decks that are under way go on without this page.",
+  "server.unreachableWhy": "Trying again every few seconds. Decks under way go on as soon as it is back.",
   "server.notReady": "The service is not ready: {checks}.",
   "local.heading": "No key is set, so pictures are typeset by the embedded renderer.",
   "local.how": "Use an image model",

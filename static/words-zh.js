@@ -41,6 +41,7 @@ export default {
   "deck.replace": "换一份文稿",
   "deck.editPage": "编辑第 {n} 页：{title}",
   "deck.pageLeftOut": "略过",
+  "deck.pageBlank": "没有内容",
   "deck.pageList": "页面",
 
   "page.heading": "第 {n} 页，共 {total} 页",
@@ -93,6 +94,8 @@ export default {
   "start.button.other": "生成 {n} 页",
   "start.sending": "正在提交…",
   "start.nothing": "所有页面都被略过了，至少保留一页才能开始。",
+  "start.blank.one": "有 {n} 页没有标题、正文和画面描述，画出什么全凭模型。",
+  "start.blank.other": "有 {n} 页没有标题、正文和画面描述，画出什么全凭模型。",
   "start.failed": "文稿没有开始生成。",
 
   "estimate.free": "免费",
@@ -120,8 +123,8 @@ export default {
   "run.elapsed": "已用时",
   "run.took": "总用时",
   "run.cost": "费用",
-  "run.maybeBilled.one": "有 {n} 次调用没有等到回答，可能已经计费。",
-  "run.maybeBilled.other": "有 {n} 次调用没有等到回答，可能已经计费。",
+  "run.maybeBilled.one": "有 {n} 次调用没有得到图片，可能已经计费。",
+  "run.maybeBilled.other": "有 {n} 次调用没有得到图片，可能已经计费。",
   "run.gaps.one": "缺 {n} 页，原因写在卡片上。",
   "run.gaps.other": "缺 {n} 页，原因写在卡片上。",
   "run.again": "回到文稿，改好后再次开始：已生成的页面直接取自缓存，不再花钱。",
@@ -203,7 +206,7 @@ export default {
 
   "server.notices": "服务状态",
   "server.unreachable": "服务没有响应。",
-  "server.unreachableWhy": "每隔几秒会再试一次；正在生成的文稿不受影响。",
+  "server.unreachableWhy": "每隔几秒会再试一次；正在生成的文稿会在服务恢复后继续。",
   "server.notReady": "服务尚未就绪：{checks}。",
   "local.heading": "尚未设置密钥，图片由内置渲染器排版生成。",
   "local.how": "改用图像模型",

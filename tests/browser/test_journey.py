@@ -111,7 +111,7 @@ async def test_service_that_is_killed_in_the_middle_comes_back_into_the_same_vie
         async with reading(browser, f"{first.url}/#batch={batch_id}") as reader:
             await reader.see(".frame.is-generating")
             first.process.send_signal(signal.SIGKILL)
-            await reader.see(".banners [role=alert] .note")
+            await reader.see(".banners [role=alert] .note:has-text('as soon as it is back')")
             upstream.plan = Plan(latency_s=0.15)
             with served(tmp_path, PORT=port, **settings):
                 await reader.see(".banners [role=alert]:empty", count=1)
@@ -291,6 +291,44 @@ async def test_download_that_is_refused_says_why_on_the_page(
         await reader.page.get_by_role("link", name=re.compile("PDF")).click()
         await reader.see("[role=alert]:has-text('does not answer')")
         assert reader.page.url == place
+
+
+async def test_fences_are_kept_and_what_is_no_deck_is_refused(
+    browser: Browser, service: Served
+) -> None:
+    fence = '```python\n# not a title\n---\n\n\nx = "![no](picture)"\n```'
+    async with reading(browser, service.url) as reader:
+        await reader.see(".dropzone")
+        read = """async text => {
+          const { parseDeck } = await import("/static/deck.js");
+          try { return parseDeck(text).pages.map((page) => [page.title, page.content_text]); }
+          catch (error) { return error.message; }
+        }"""
+        texts: dict[str, object] = {
+            f"# A\none\n{fence}\ntwo\n---\n# B\n~~~\n```\n---\n~~~": [
+                ["A", f"one\n{fence}\ntwo"],
+                ["B", "~~~\n```\n---\n~~~"],
+            ],
+            "```\ncode\n```": [["", "```\ncode\n```"]],
+            "# A\n```words``` in a line\n---\n# B": [["A", "``words`` in a line"], ["B", ""]],
+            "[1](https://example.org)\n---\nB": [["1", ""], ["B", ""]],
+        } | dict.fromkeys(
+            ('[{"a":1}]', "[1,2]", "[null]", '[["a"]]'), "Slide 1 is not an object with a title."
+        )
+        assert {text: await reader.page.evaluate(read, text) for text in texts} == texts
+
+
+async def test_page_without_anything_to_draw_is_told_before_it_is_paid(
+    browser: Browser, service: Served
+) -> None:
+    async with reading(browser, service.url) as reader:
+        await paste(reader, '[{"title": "A"}, {"title": " "}]')
+        await reader.see(".card:nth-child(2) .tag:has-text('nothing to draw')")
+        await reader.see(".start-bar .warning:has-text('1 page has no title')")
+        await reader.page.get_by_role("button", name="Edit page 2").click()
+        await reader.page.get_by_label("Picture").fill("a river")
+        await reader.page.get_by_role("button", name="Done").click()
+        await reader.see(".tag, .warning", count=0)
 
 
 async def test_file_that_is_dropped_is_read(browser: Browser, service: Served) -> None:
