@@ -5,8 +5,8 @@ import { t } from "./i18n.js";
  * @typedef {{id: string, page_num: number, type: "cover" | "content" | "ending", title: string, content_text: string,
  *   visual_desc: string, leftOut: boolean}} Page
  * @typedef {{pages: Page[], style: string, deckStyle: string, ratio: string, workers: number,
- *   budget: string, coverLeads: boolean, preset?: string | null, extras: Record<string, unknown>, batchId: string | null}} Deck
- *   deckStyle: the style it came with. preset: whose prompt the style is, in whatever language it was chosen. budget: US dollars, or empty. coverLeads: the cover is made first, the rest in its look. extras: request keys the page has no field for. batchId: what was made of it last.
+ *   budget: string, coverLeads: boolean, anew?: boolean, preset?: string | null, extras: Record<string, unknown>, batchId: string | null}} Deck
+ *   deckStyle: the style it came with. preset: whose prompt the style is, in whatever language it was chosen. budget: US dollars, or empty. coverLeads: the cover is made first, the rest in its look. anew: nothing from the cache. extras: request keys the page has no field for. batchId: what was made of it last.
  */
 
 const MAX_SLIDES = 200;
@@ -41,7 +41,7 @@ export async function readFile(file) {
 export function parseDeck(text) {
   const trimmed = text.trim();
   const request = JSON_START.test(trimmed) ? parseRequest(trimmed) : { slides: parseMarkdown(trimmed) };
-  const { slides, style_prompt: style, aspect_ratio: ratio, max_workers: workers, max_cost_usd: budget, ...extras } = request;
+  const { slides, style_prompt: style, aspect_ratio: ratio, max_workers: workers, max_cost_usd: budget, cache, ...extras } = request;
   if (slides.length === 0) throw new UnreadableDeck(t("read.empty"));
   if (slides.length > MAX_SLIDES) throw new UnreadableDeck(t("read.tooMany", { n: slides.length }));
   return {
@@ -51,6 +51,7 @@ export function parseDeck(text) {
     ratio: String(ratio ?? "16:9"),
     workers: Math.min(10, Math.max(1, Math.round(Number(workers)) || 3)),
     budget: String(budget ?? ""),
+    anew: cache === false,
     coverLeads: extras.style_reference === "cover",
     extras,
     batchId: null,
@@ -69,6 +70,7 @@ export function toRequest(deck) {
     aspect_ratio: deck.ratio.replaceAll(/\s/g, ""),
     max_workers: deck.workers,
     max_cost_usd: budgetValue(deck) ?? undefined,
+    cache: deck.anew ? false : undefined,
   });
 }
 
@@ -84,6 +86,9 @@ export const pagesToMake = (deck) => deck.pages.filter((page) => !page.leftOut);
 
 /** Whether there is nothing to draw: no words, and no picture described. @param {Page} page */
 export const isBlank = (page) => !(page.title + page.content_text + page.visual_desc).trim();
+
+/** Which page of a draft became that slide, 1-based; 0 when there is none. @param {Deck | null} draft @param {string} slideId */
+export const findPage = (draft, slideId) => 1 + (draft?.pages.findIndex(({ id }) => id === slideId) ?? -1);
 
 /** US dollars; null for no limit, NaN for what is no amount. @param {Deck} deck */
 export const budgetValue = ({ budget }) => (budget?.trim() ? Number(/^\d{1,6}([.,]\d+)?$/.test(budget.trim()) ? budget.trim().replace(",", ".") : NaN) : null);

@@ -1,6 +1,6 @@
 /** How far a deck is, in figures and as threads. */
 import { html } from "./vendor/htm-preact.js";
-import { isFinal } from "./fold.js";
+import { countStopped, isFinal, slideState } from "./fold.js";
 import { useNow } from "./follow.js";
 import { formatClock, formatCost, formatSeconds, t } from "./i18n.js";
 import { Icon } from "./ui.js";
@@ -12,7 +12,7 @@ export function Weave({ batch }) {
   return html`
     <div class="weave" style=${{ "--count": batch.results.length }} role="progressbar" aria-label=${t("run.progress")} aria-valuemin="0" aria-valuemax="100"
       aria-valuenow=${Math.round(batch.progress * 100)}>
-      ${batch.results.map((slide) => html`<span key=${slide.slide_id} class=${`thread-bit is-${slide.status}`}></span>`)}
+      ${batch.results.map((slide) => html`<span key=${slide.slide_id} class=${`thread-bit is-${slideState(slide)}`}></span>`)}
     </div>`;
 }
 
@@ -34,10 +34,12 @@ export function Facts({ watched }) {
 /** @param {import("./follow.js").Watched} watched @param {boolean} ended @param {number} nowMs */
 function figures({ batch, workedS, workedAtMs, toldAtMs }, ended, nowMs) {
   const left = batch.estimated_remaining_time;
+  const stopped = countStopped(batch);
   const leftS = left === null ? null : Math.max(1, Math.round(left - (nowMs - toldAtMs) / 1000));
   return [
     [t("run.done"), t("run.ofTotal", { n: batch.successful, total: batch.total_slides })],
-    batch.failed > 0 && [t("run.errors"), batch.failed, "bad"],
+    batch.failed > stopped && [t("run.errors"), batch.failed - stopped, "bad"],
+    stopped > 0 && [t("slide.cancelled"), stopped],
     !ended && leftS !== null && [t("run.left"), formatSeconds(leftS)],
     ended ? [t("run.took"), formatSeconds(batch.total_time)] : [t("run.elapsed"), formatClock(workedS + (nowMs - workedAtMs) / 1000)],
     batch.cost_usd > 0 && [t("run.cost"), formatCost(batch.cost_usd)],

@@ -7,6 +7,15 @@ export const EVENTS = ["batch.started", "slide.started", "slide.retrying", "slid
 /** @param {Batch} batch */
 export const isFinal = (batch) => batch.status === "completed" || batch.status === "failed";
 
+/** How a slide stands for its reader: what was stopped on demand has not failed. @param {import("./api.js").Slide} slide */
+export const slideState = ({ status, error_code: code }) => (status === "error" && code === "cancelled" ? code : status);
+
+/** How many slides a stop kept from being made. @param {Batch} batch */
+export const countStopped = (batch) => batch.results.filter((slide) => slideState(slide) === "cancelled").length;
+
+/** Whether other words may help: the same ones would be refused again. @param {import("./api.js").Slide} slide */
+export const wantsWords = ({ status, error_code: code }) => status === "error" && ["content_blocked", "bad_request", "no_image"].includes(code);
+
 /**
  * @param {Batch} batch @param {{number: number, name: string, data: any}} event
  * @returns {Batch}

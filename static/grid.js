@@ -1,11 +1,11 @@
 /** The slides as cards: waiting, being drawn, a picture, or why there is none. */
 import { html, useState } from "./vendor/htm-preact.js";
 import { retrySlides } from "./api.js";
-import { ratioValue } from "./deck.js";
-import { isFinal } from "./fold.js";
+import { findPage, ratioValue } from "./deck.js";
+import { isFinal, slideState, wantsWords } from "./fold.js";
 import { useNow } from "./follow.js";
 import { formatSeconds, t } from "./i18n.js";
-import { alterPlace } from "./place.js";
+import { alterPlace, linkTo } from "./place.js";
 import { Icon, useAction } from "./ui.js";
 
 /** So many pictures are fetched at once; the others when they are scrolled to. */
@@ -13,13 +13,13 @@ const NEAR = 8;
 /** How wide a card is, by the window; the browser takes the smallest copy that is sharp there. */
 const CARD_SIZES = "(max-width: 600px) 88vw, (max-width: 900px) 45vw, 320px";
 
-/** @typedef {import("./api.js").Slide} Slide @typedef {import("./api.js").Batch} Batch */
+/** @typedef {import("./api.js").Slide} Slide @typedef {import("./api.js").Batch} Batch @typedef {import("./deck.js").Deck} Deck */
 
-/** @param {{batch: Batch, onBatch: (batch: Batch) => void}} props */
-export function SlideGrid({ batch, onBatch }) {
+/** @param {{batch: Batch, draft: Deck | null, onBatch: (batch: Batch) => void}} props */
+export function SlideGrid({ batch, draft, onBatch }) {
   return html`
     <ol class="grid" style=${gridStyle(batch.aspect_ratio)} aria-label=${t("run.grid")}>
-      ${batch.results.map((slide, i) => html`<${SlideCard} key=${slide.slide_id} batch=${batch} slide=${slide} onBatch=${onBatch} isNear=${i < NEAR} onOpen=${() => alterPlace({ slide: i + 1 })} />`)}
+      ${batch.results.map((slide, i) => html`<${SlideCard} key=${slide.slide_id} batch=${batch} draft=${draft} slide=${slide} onBatch=${onBatch} isNear=${i < NEAR} onOpen=${() => alterPlace({ slide: i + 1 })} />`)}
     </ol>`;
 }
 
@@ -28,13 +28,13 @@ function failureWords(slide) {
   return /^.+?(?:。|\.(?=\s|$))/s.exec(slide.error_message ?? "")?.[0] ?? t("slide.unknown");
 }
 
-/** @param {{batch: Batch, slide: Slide, isNear: boolean, onOpen: () => void, onBatch: (batch: Batch) => void}} props */
-function SlideCard({ batch, slide, isNear, onOpen, onBatch }) {
+/** @param {{batch: Batch, draft: Deck | null, slide: Slide, isNear: boolean, onOpen: () => void, onBatch: (batch: Batch) => void}} props */
+function SlideCard({ batch, draft, slide, isNear, onOpen, onBatch }) {
   const title = slide.title || t("slide.untitled");
-  const label = t("slide.open", { n: slide.page_num, title, state: t(`slide.${slide.status}`) });
+  const label = t("slide.open", { n: slide.page_num, title, state: t(`slide.${slideState(slide)}`) });
   return html`
     <li class="card">
-      <button type="button" class=${`frame is-${slide.status}`} onClick=${onOpen}>
+      <button type="button" class=${`frame is-${slideState(slide)}`} onClick=${onOpen}>
         <span class="unseen">${label}</span>
         <${Face} slide=${slide} sizes=${CARD_SIZES} loading=${isNear ? "eager" : "lazy"} />
       </button>
@@ -43,19 +43,28 @@ function SlideCard({ batch, slide, isNear, onOpen, onBatch }) {
         <span class="caption-main">${title}</span>
         ${slide.status === "error" && !(batch.cancelled && !isFinal(batch))
           ? html`<${RetryButton} batch=${batch} slide=${slide} onBatch=${onBatch} />`
-          : html`<span class=${`mark mark-${slide.status}`}><${Mark} slide=${slide} /></span>`}
+          : html`<span class=${`mark mark-${slideState(slide)}`}><${Mark} slide=${slide} /></span>`}
       </p>
+      <${EditLink} class="quiet-link" draft=${draft} slide=${slide} />
     </li>`;
 }
+
+/** To a refused slide's words, if they are still here. @param {{class: string, draft: Deck | null, slide: Slide}} props */
+export function EditLink({ class: className, draft, slide }) {
+  const page = wantsWords(slide) ? findPage(draft, slide.slide_id) : 0;
+  return page > 0 && html`<a class=${className} href=${linkTo({ page })}><${Icon} name="edit" />${t("slide.edit")}<span class="unseen"> ${slideName(slide)}</span></a>`;
+}
+
+/** @param {Slide} slide */
+const slideName = (slide) => t("slide.named", { n: slide.page_num, title: slide.title || t("slide.untitled") });
 
 /** @param {{batch: Batch, slide: Slide, onBatch: (batch: Batch) => void}} props */
 function RetryButton({ batch, slide, onBatch }) {
   const action = useAction(onBatch);
-  const name = t("slide.named", { n: slide.page_num, title: slide.title || t("slide.untitled") });
   return html`
     <button type="button" class="mark-button" disabled=${action.busy} title=${action.problem?.message}
       onClick=${() => action.run(() => retrySlides(batch.batch_id, [slide.slide_id]))}>
-      <${Icon} name="again" />${t(action.problem ? "slide.retryAgain" : "slide.retry")}<span class="unseen"> ${name}</span>
+      <${Icon} name="again" />${t(action.problem ? "slide.retryAgain" : "slide.retry")}<span class="unseen"> ${slideName(slide)}</span>
     </button>`;
 }
 
@@ -63,7 +72,7 @@ function RetryButton({ batch, slide, onBatch }) {
 function Mark({ slide }) {
   const nowMs = useNow(slide.retryAtMs !== undefined);
   if (slide.retryAtMs > nowMs) return t("slide.retrying", { time: formatSeconds(Math.ceil((slide.retryAtMs - nowMs) / 1000)) });
-  if (slide.status !== "done") return t(`slide.${slide.status}`);
+  if (slide.status !== "done") return t(`slide.${slideState(slide)}`);
   if (slide.versions.length > 1) return t("slide.version", { n: slide.versions.find((one) => one.current)?.n });
   return slide.cached ? t("slide.cached") : formatSeconds(slide.generation_time ?? 0);
 }
@@ -73,6 +82,7 @@ export function Face({ slide, ...shown }) {
   const url = slide.image_url ?? slide.versions.at(-1)?.image_url;
   if (slide.status === "done" || (url && slide.status !== "error")) return html`<${Picture} key=${url} url=${url} ...${shown} />`;
   if (slide.status !== "error") return html`<${Sheet} title=${slide.title} />`;
+  if (slideState(slide) === "cancelled") return html`<span class="failure"><${Icon} name="stop" /><span>${t("slide.cancelled")}</span></span>`;
   return html`
     <span class="failure">
       <${Icon} name="alert" />

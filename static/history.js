@@ -42,7 +42,7 @@ export function History({ current, onClose }) {
 
 function Entry({ batch, isCurrent }) {
   const done = (batch.successful / batch.total_slides) * 100;
-  const failed = (batch.failed / batch.total_slides) * 100;
+  const failed = batch.cancelled ? 0 : (batch.failed / batch.total_slides) * 100;
   const parts = [formatAgo(batch.created_at), tn("deck.pages", batch.total_slides)];
   if (batch.cost_usd > 0) parts.push(formatCost(batch.cost_usd));
   return html`

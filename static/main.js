@@ -26,7 +26,7 @@ function App() {
     <${TopBar} inBatch=${place.batch !== null} model=${service.readiness} onLang=${takeLang} />
     <${Banners} service=${service} />
     ${place.batch
-      ? html`<${Run} key=${place.batch} place=${place} draftMadeIt=${deck?.batchId === place.batch} />`
+      ? html`<${Run} key=${place.batch} place=${place} draft=${deck?.batchId === place.batch ? deck : null} />`
       : view === "compose"
         ? html`<${Compose} deck=${deck} editing=${place.page} onDeck=${setDeck} />`
         : html`<${Intake} known=${deck} onDeck=${takeDeck} />`}

@@ -1,22 +1,21 @@
 /** A deck in the making, or made: how far it is, what can be done with it, and its slides as they come. */
-import { html, useEffect } from "./vendor/htm-preact.js";
-import { retrySlides } from "./api.js";
+import { html, useEffect, useState } from "./vendor/htm-preact.js";
+import { cancelBatch, retrySlides } from "./api.js";
 import { Facts, stateWord, Weave } from "./facts.js";
-import { isFinal } from "./fold.js";
+import { countStopped, isFinal, wantsWords } from "./fold.js";
 import { useBatch } from "./follow.js";
 import { SlideGrid } from "./grid.js";
 import { t, tn } from "./i18n.js";
 import { LogDialog } from "./log.js";
 import { alterPlace, linkTo } from "./place.js";
-import { StopButton } from "./stop.js";
 import { TakeAway } from "./takeaway.js";
-import { Icon, ProblemNote, useAction } from "./ui.js";
+import { Dialog, Icon, ProblemNote, useAction } from "./ui.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./api.js").Batch} Batch */
 
-/** @param {{place: import("./place.js").Place, draftMadeIt: boolean}} props draftMadeIt: the deck is still here to edit. */
-export function Run({ place, draftMadeIt }) {
+/** @param {{place: import("./place.js").Place, draft: import("./deck.js").Deck | null}} props draft: the deck, if it is still here to edit. */
+export function Run({ place, draft }) {
   const [watched, takeBatch] = useBatch(place.batch);
   const { batch } = watched;
   useTitle(batch);
@@ -33,16 +32,37 @@ export function Run({ place, draftMadeIt }) {
         <${Weave} batch=${batch} />
         <${Facts} watched=${watched} />
       </div>
-      ${isFinal(batch) && batch.failed > 0 && html`<${Gaps} batch=${batch} draftMadeIt=${draftMadeIt} onBatch=${takeBatch} />`}
-      <${SlideGrid} batch=${batch} onBatch=${takeBatch} />
+      ${isFinal(batch) && batch.failed > 0 && html`<${Gaps} batch=${batch} draft=${draft} onBatch=${takeBatch} />`}
+      <${SlideGrid} batch=${batch} draft=${draft} onBatch=${takeBatch} />
       <p class="run-foot">
-        ${draftMadeIt && html`<a class="button" href=${linkTo()}>${t("run.backToDeck")}</a>`}
+        ${draft && html`<a class="button" href=${linkTo()}>${t("run.backToDeck")}</a>`}
         <button type="button" class="link-button" onClick=${() => alterPlace({ open: "log" })}><${Icon} name="log" />${t("run.log")}</button>
       </p>
       <p class="unseen" role="status">${announcement(batch)}</p>
-      ${slide && batch.results[slide - 1] && html`<${Viewer} batch=${batch} number=${slide} onBatch=${takeBatch} />`}
+      ${slide && batch.results[slide - 1] && html`<${Viewer} batch=${batch} draft=${draft} number=${slide} onBatch=${takeBatch} />`}
       ${place.open === "log" && html`<${LogDialog} batch=${batch} onClose=${() => alterPlace({ open: null })} />`}
     </main>`;
+}
+
+/** Asked once more, because pictures under way may be paid for all the same. @param {{batch: Batch, onBatch: (batch: Batch) => void}} props */
+function StopButton({ batch, onBatch }) {
+  const [asking, setAsking] = useState(false);
+  const action = useAction((answer) => (setAsking(false), onBatch(answer)));
+  return html`
+    <button type="button" class="button" onClick=${() => setAsking(true)}><${Icon} name="stop" />${t("stop.button")}</button>
+    ${asking &&
+    html`
+      <${Dialog} class="question" label=${t("stop.question")} onClose=${() => setAsking(false)}>
+        <div class="dialog-body">
+          <h2>${t("stop.question")}</h2>
+          <p class="soft">${t("stop.what")}</p>
+          ${action.problem && html`<${ProblemNote} error=${action.problem} />`}
+          <p class="ways">
+            <button type="button" class="button" onClick=${() => setAsking(false)}>${t("stop.no")}</button>
+            <button type="button" class="button button-bad" disabled=${action.busy} onClick=${() => action.run(() => cancelBatch(batch.batch_id))}>${t("stop.yes")}</button>
+          </p>
+        </div>
+      <//>`}`;
 }
 
 /** @param {Batch} batch */
@@ -51,19 +71,20 @@ function batchTitle(batch) {
 }
 
 /** What is missing when a deck has ended, and what can be done about it. */
-function Gaps({ batch, draftMadeIt, onBatch }) {
+function Gaps({ batch, draft, onBatch }) {
   const action = useAction(onBatch);
+  const isWished = countStopped(batch) === batch.failed;
   return html`
-    <div class="note note-bad gaps">
-      <${Icon} name="alert" />
+    <div class=${`note gaps ${isWished ? "" : "note-bad"}`}>
+      <${Icon} name=${isWished ? "stop" : "alert"} />
       <div>
-        <strong>${tn("run.gaps", batch.failed)}</strong>
+        <strong>${isWished ? tn("run.stopped", batch.failed) : tn("run.gaps", batch.failed)}</strong>
         ${batch.possibly_billed > 0 && html`<p>${tn("run.maybeBilled", batch.possibly_billed)}</p>`}
-        ${draftMadeIt && batch.successful > 0 && html`<p>${t("run.again")}</p>`}
+        ${draft && batch.results.some(wantsWords) && html`<p>${t(draft.anew ? "more.anewHint" : "run.again")}</p>`}
         ${action.problem && html`<${ProblemNote} error=${action.problem} />`}
       </div>
       <button type="button" class="button" disabled=${action.busy} onClick=${() => action.run(() => retrySlides(batch.batch_id, null))}>
-        <${Icon} name="again" />${tn("run.retryAll", batch.failed)}
+        <${Icon} name="again" />${isWished ? tn("start.button", batch.failed) : tn("run.retryAll", batch.failed)}
       </button>
     </div>`;
 }
@@ -80,7 +101,7 @@ function Missing() {
 /** Said aloud at every quarter and at the end, not at every slide. @param {Batch} batch */
 function announcement(batch) {
   const state = t(`status.${stateWord(batch)}`);
-  if (isFinal(batch)) return `${state}. ${t("run.announce", { n: batch.successful, total: batch.total_slides, failed: batch.failed })}`;
+  if (isFinal(batch)) return `${state}. ${t("run.announce", { n: batch.successful, total: batch.total_slides, failed: batch.failed - countStopped(batch) })}`;
   const quarter = Math.floor(batch.progress * 4) * 25;
   return quarter > 0 ? `${state}: ${quarter} %` : state;
 }

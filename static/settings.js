@@ -2,9 +2,12 @@
 import { html, useState } from "./vendor/htm-preact.js";
 import { budgetValue, pagesToMake, ratioValue } from "./deck.js";
 import { t } from "./i18n.js";
-import { PRESETS, RATIOS } from "./presets.js";
 
 /** @typedef {import("./deck.js").Deck} Deck */
+
+const RATIOS = ["16:9", "4:3", "1:1", "9:16"];
+/** A preset's name and prompt are `preset.<id>` and `prompt.<id>`. */
+const PRESETS = ["paper", "business", "night", "ink", "swiss", "clay", "sketch"];
 
 /** @param {{deck: Deck, onChange: (part: Partial<Deck>) => void}} props */
 export function Settings({ deck, onChange }) {
@@ -19,20 +22,17 @@ export function Settings({ deck, onChange }) {
 }
 
 function StyleChoice({ deck, onChange }) {
-  const choices = PRESETS.map(({ id, colours }) => ({ id, colours, name: t(`preset.${id}`), prompt: t(`prompt.${id}`) }));
-  if (deck.deckStyle) {
-    const colours = coloursIn(deck.deckStyle);
-    choices.unshift({ id: "deck", colours, name: t("style.fromDeck"), prompt: deck.deckStyle });
-  }
+  const choices = PRESETS.map((id) => ({ id, name: t(`preset.${id}`), prompt: t(`prompt.${id}`) }));
+  if (deck.deckStyle) choices.unshift({ id: "deck", name: t("style.fromDeck"), prompt: deck.deckStyle });
   return html`
     <fieldset>
       <legend>${t("style.heading")}</legend>
       <div class="presets">
         ${choices.map(
-          ({ id, colours, name, prompt }) => html`
+          ({ id, name, prompt }) => html`
             <label class="preset" key=${id}>
               <input type="radio" name="style" checked=${deck.preset ? deck.preset === id : deck.style === prompt} onChange=${() => onChange({ style: prompt, preset: id })} />
-              <${Swatch} colours=${colours} />
+              <${Swatch} colours=${coloursIn(prompt)} />
               <span>${name}</span>
             </label>`,
         )}
@@ -109,7 +109,7 @@ function More({ deck, onChange }) {
   const wrong = Number.isNaN(budgetValue(deck));
   const hasCover = pagesToMake(deck).some((page) => page.type === "cover");
   return html`
-    <details class="extras" open=${deck.coverLeads || Boolean(deck.budget)}>
+    <details class="extras" open=${deck.coverLeads || Boolean(deck.budget || deck.anew)}>
       <summary>${t("more.heading")}</summary>
       ${hasCover &&
       html`<label class="check">
@@ -120,5 +120,10 @@ function More({ deck, onChange }) {
       <input id="budget" type="text" inputmode="decimal" autocomplete="off" value=${deck.budget} aria-invalid=${wrong}
         aria-describedby="budget-hint" onInput=${(event) => onChange({ budget: event.target.value })} />
       <p class=${wrong ? "hint hint-bad" : "hint"} id="budget-hint">${t(wrong ? "more.budgetWrong" : "more.budgetHint")}</p>
+      <label class="check">
+        <input type="checkbox" checked=${deck.anew} aria-describedby="anew-hint" onChange=${(event) => onChange({ anew: event.target.checked })} />
+        ${t("more.anew")}
+      </label>
+      <p class="hint" id="anew-hint">${t("more.anewHint")}</p>
     </details>`;
 }

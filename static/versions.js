@@ -1,6 +1,7 @@
 /** The pictures a slide has had: one beside the other, and back to an earlier one. */
 import { html } from "./vendor/htm-preact.js";
 import { restoreVersion } from "./api.js";
+import { slideState } from "./fold.js";
 import { Picture, smallUrl } from "./grid.js";
 import { formatAgo, t } from "./i18n.js";
 import { Icon, ProblemNote, useAction } from "./ui.js";
@@ -47,7 +48,7 @@ export function Compare({ batch, slide, number, onBatch, children }) {
       </figure>
       <figure>
         ${children}
-        <figcaption><span><b>${current ? versionName(current) : t(`slide.${slide.status}`)}</b> ${current && html`<span class="soft">${formatAgo(current.created_at)}</span>`}</span></figcaption>
+        <figcaption><span><b>${current ? versionName(current) : t(`slide.${slideState(slide)}`)}</b> ${current && html`<span class="soft">${formatAgo(current.created_at)}</span>`}</span></figcaption>
       </figure>
     </div>`;
 }

@@ -1,6 +1,7 @@
 /** One slide large, with what can be done with it. Arrow keys go to its neighbours. */
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { About } from "./about.js";
+import { slideState } from "./fold.js";
 import { Face, gridStyle, Picture } from "./grid.js";
 import { t } from "./i18n.js";
 import { alterPlace } from "./place.js";
@@ -10,9 +11,9 @@ import { Compare, VersionStrip } from "./versions.js";
 /**
  * @typedef {import("./api.js").Batch} Batch
  * @typedef {import("./api.js").Slide} Slide
- * @param {{batch: Batch, number: number, onBatch: (batch: Batch) => void}} props number: its place in the list.
+ * @param {{batch: Batch, draft: import("./deck.js").Deck | null, number: number, onBatch: (batch: Batch) => void}} props draft: as of Run. number: its place in the list.
  */
-export function Viewer({ batch, number, onBatch }) {
+export function Viewer({ batch, draft, number, onBatch }) {
   const slide = batch.results[number - 1];
   const total = batch.results.length;
   const heading = t("viewer.heading", { n: number, total });
@@ -30,7 +31,7 @@ export function Viewer({ batch, number, onBatch }) {
       </header>
       <div class="viewer-body" key=${slide.slide_id}>
         <${Stage} batch=${batch} slide=${slide} onBatch=${onBatch} />
-        <${About} batch=${batch} slide=${slide} number=${number} onBatch=${onBatch} />
+        <${About} batch=${batch} draft=${draft} slide=${slide} number=${number} onBatch=${onBatch} />
       </div>
     <//>`;
 }
@@ -54,5 +55,5 @@ function Stage({ batch, slide, onBatch }) {
 /** @param {{slide: Slide}} props */
 function Current({ slide }) {
   if (slide.status === "done") return html`<${Picture} key=${slide.image_url} url=${slide.image_url} alt=${slide.title || t("slide.untitled")} />`;
-  return html`<div class=${`frame is-${slide.status}`}><${Face} slide=${slide} /></div>`;
+  return html`<div class=${`frame is-${slideState(slide)}`}><${Face} slide=${slide} /></div>`;
 }

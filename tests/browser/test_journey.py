@@ -1,6 +1,7 @@
 """The whole way of a deck through the page, with what goes wrong on it."""
 
 import asyncio
+import json
 import re
 import signal
 import statistics
@@ -138,10 +139,47 @@ async def test_deck_that_is_stopped_says_so_and_goes_on_when_wanted(
         await reader.page.get_by_role("button", name="Stop").click()
         await reader.page.get_by_role("dialog").get_by_role("button", name="Stop").click()
         await reader.see(".state-cancelled")
-        await reader.see(".frame.is-error", count=3)
+        await reader.see(".frame.is-cancelled", count=3)
+        assert "not made" in await reader.page.locator(".frame.is-cancelled").first.inner_text()
+        await reader.see(".fact-bad, .note-bad, .is-error", count=0)
         upstream.plan = Plan()
-        await reader.page.get_by_role("button", name="Make all 3 again").click()
+        await reader.page.get_by_role("button", name="Make 3 slides").click()
         await reader.see(".state-completed")
+
+
+async def test_refused_slide_is_reworded_in_its_deck_and_the_others_are_not_paid_again(
+    browser: Browser, service: Served, upstream: Upstream
+) -> None:
+    body = deck("Sun", "Moon", fails=("Moon",))
+    async with reading(browser, service.url) as reader:
+        page = reader.page
+        await paste(reader, json.dumps(body))
+        await page.get_by_role("button", name="Make 2 slides").click()
+        await reader.see(".state-partly")
+        await page.locator(".card .frame").nth(1).click()
+        await reader.see(".viewer .hint:has-text('come from the cache and cost nothing')")
+        await page.get_by_role("dialog").get_by_role("link", name="Edit and make again").click()
+        await page.get_by_label("Picture").fill("a crescent")
+        await page.get_by_role("button", name="Done").click()
+        await reader.see(".estimate:has-text('1 from the cache')")
+        await page.get_by_role("button", name="Make 2 slides").click()
+        await reader.see(".state-completed")
+        assert len(upstream.bill.billed) == 2
+        await page.get_by_role("link", name="Back to the deck").click()
+        await page.get_by_text("More", exact=True).click()
+        await page.get_by_label("Make everything anew").check()
+        await reader.see(".estimate strong:has-text('–')")
+        asked = json.loads(reader.sent("/estimate")[-1].post_data or "")
+        assert asked["cache"] is False
+
+
+async def test_refused_slide_has_no_edit_where_its_deck_is_not_known(
+    browser: Browser, service: Served
+) -> None:
+    batch_id = await start(service.url, deck("Sun", fails=("Sun",)))
+    async with reading(browser, f"{service.url}/#batch={batch_id}") as reader:
+        await reader.see(".frame.is-error")
+        assert await reader.page.get_by_role("link", name="Edit and make again").count() == 0
 
 
 async def test_second_tab_shows_the_same_and_sees_what_the_first_does(
