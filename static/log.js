@@ -46,10 +46,18 @@ function Records({ batch, number }) {
 /** The request first, the summary last. @param {string} name */
 const rank = (name) => (name.includes("_start") ? 0 : name.includes("_complete") ? 2 : 1);
 
+/** "slide_004_2" as "Slide 4, round 2". @param {string} name */
+function recordName(name) {
+  const [, whole, n, round] = /^(?:batch_generate_(start|complete)|slide_(\d+))(?:_(\d+))?$/.exec(name) ?? [];
+  if (!whole && !n) return name;
+  const what = whole ? t(`log.${whole}`) : t("problem.slide", { n: Number(n) });
+  return round ? t("log.round", { what, n: round }) : what;
+}
+
 function Record({ name, record }) {
   return html`
     <li>
-      <h3>${name} ${record.slide && html`<span>${record.slide.title}</span>`}</h3>
+      <h3>${recordName(name)} ${record.slide && html`<span>${record.slide.title}</span>`}</h3>
       ${record.attempts?.length > 0 && html`<ol class="attempts">${record.attempts.map((attempt) => html`<${Attempt} key=${attempt.attempt} attempt=${attempt} />`)}</ol>`}
       <details>
         <summary>${t("log.whole")}</summary>

@@ -104,13 +104,18 @@ function WorkersChoice({ workers, onChange }) {
     </div>`;
 }
 
+/** What opens below the edge of the panel comes into view. @param {MouseEvent} event */
+function showWhole({ target }) {
+  setTimeout(() => target.parentElement.scrollIntoView({ block: "nearest" }));
+}
+
 /** What one may leave alone: a limit of the cost, and one look for all. */
 function More({ deck, onChange }) {
   const wrong = Number.isNaN(budgetValue(deck));
   const hasCover = pagesToMake(deck).some((page) => page.type === "cover");
   return html`
     <details class="extras" open=${deck.coverLeads || Boolean(deck.budget || deck.anew)}>
-      <summary>${t("more.heading")}</summary>
+      <summary onClick=${showWhole}>${t("more.heading")}</summary>
       ${hasCover &&
       html`<label class="check">
         <input type="checkbox" checked=${deck.coverLeads} onChange=${(event) => onChange({ coverLeads: event.target.checked })} />

@@ -85,6 +85,7 @@ async def test_deck_is_brought_edited_made_mended_compared_and_taken_home(
         await reader.see(f".viewer .alone img[src='{first}']")
         await page.get_by_text("Log of this slide").click()
         await reader.see(".slide-log .attempts li", count=2)
+        await reader.see(".slide-log h3:has-text('Slide 2, round 2')")
         await page.reload()
         await reader.see(f".viewer .alone img[src='{first}']")
         await page.keyboard.press("Escape")
@@ -356,17 +357,20 @@ async def test_fences_are_kept_and_what_is_no_deck_is_refused(
         assert {text: await reader.page.evaluate(read, text) for text in texts} == texts
 
 
-async def test_page_without_anything_to_draw_is_told_before_it_is_paid(
+async def test_page_without_anything_to_draw_is_told_before_it_is_paid_and_all_stays_in_sight(
     browser: Browser, service: Served
 ) -> None:
-    async with reading(browser, service.url) as reader:
-        await paste(reader, '[{"title": "A"}, {"title": " "}]')
+    async with reading(browser, service.url, size=(1280, 800)) as reader:
+        await paste(reader, json.dumps([{"title": "long " * 60}, {"title": " "}]))
         await reader.see(".card:nth-child(2) .tag:has-text('nothing to draw')")
         await reader.see(".start-bar .warning:has-text('1 page has no title')")
         await reader.page.get_by_role("button", name="Edit page 2").click()
         await reader.page.get_by_label("Picture").fill("a river")
         await reader.page.get_by_role("button", name="Done").click()
         await reader.see(".tag, .warning", count=0)
+        await expect(reader.page.get_by_role("button", name="Make 2")).to_be_in_viewport(ratio=1)
+        await reader.page.get_by_text("More", exact=True).click()
+        await expect(reader.page.get_by_text("every page is made")).to_be_in_viewport(ratio=1)
 
 
 async def test_file_that_is_dropped_is_read(browser: Browser, service: Served) -> None:
