@@ -1,9 +1,8 @@
 /** Everything known about one slide: how it was made, why it failed, its prompt, its log; and making it again. */
 import { html } from "./vendor/htm-preact.js";
 import { regenerateSlide, retrySlides } from "./api.js";
-import { findPage } from "./deck.js";
-import { slideState, wantsWords } from "./fold.js";
-import { EditLink } from "./grid.js";
+import { slideState } from "./fold.js";
+import { EditLink, findPage } from "./grid.js";
 import { formatCost, formatSeconds, t } from "./i18n.js";
 import { SlideLog } from "./log.js";
 import { Icon, ProblemNote, useAction } from "./ui.js";
@@ -31,7 +30,7 @@ export function About({ batch, draft, slide, number, onBatch }) {
 function Wishes({ batch, draft, slide, onBatch }) {
   const action = useAction(onBatch);
   const failed = slide.status === "error";
-  const editable = wantsWords(slide) && findPage(draft, slide.slide_id) > 0;
+  const editable = findPage(draft, slide) > 0;
   const again = () => (failed ? retrySlides(batch.batch_id, [slide.slide_id]) : regenerateSlide(batch.batch_id, slide.slide_id));
   return html`
     <p class="ways">

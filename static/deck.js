@@ -87,9 +87,6 @@ export const pagesToMake = (deck) => deck.pages.filter((page) => !page.leftOut);
 /** Whether there is nothing to draw: no words, and no picture described. @param {Page} page */
 export const isBlank = (page) => !(page.title + page.content_text + page.visual_desc).trim();
 
-/** Which page of a draft became that slide, 1-based; 0 when there is none. @param {Deck | null} draft @param {string} slideId */
-export const findPage = (draft, slideId) => 1 + (draft?.pages.findIndex(({ id }) => id === slideId) ?? -1);
-
 /** US dollars; null for no limit, NaN for what is no amount. @param {Deck} deck */
 export const budgetValue = ({ budget }) => (budget?.trim() ? Number(/^\d{1,6}([.,]\d+)?$/.test(budget.trim()) ? budget.trim().replace(",", ".") : NaN) : null);
 

@@ -27,6 +27,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const viewer = document.createElement("rapi-doc");
 viewer.append(brand());
 paint();
+viewer.addEventListener("before-render", ({ detail: { spec } }) => (spec.tags = [{ name: "Batches" }])); // The rest comes after.
 dark.addEventListener("change", paint);
 document.body.append(viewer);
 

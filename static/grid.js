@@ -1,7 +1,7 @@
 /** The slides as cards: waiting, being drawn, a picture, or why there is none. */
 import { html, useState } from "./vendor/htm-preact.js";
 import { retrySlides } from "./api.js";
-import { findPage, ratioValue } from "./deck.js";
+import { ratioValue } from "./deck.js";
 import { isFinal, slideState, wantsWords } from "./fold.js";
 import { useNow } from "./follow.js";
 import { formatSeconds, t } from "./i18n.js";
@@ -49,9 +49,12 @@ function SlideCard({ batch, draft, slide, isNear, onOpen, onBatch }) {
     </li>`;
 }
 
+/** The page, 1-based, whose words may be why that slide is missing; 0 for none. @param {Deck | null} draft @param {Slide} slide */
+export const findPage = (draft, slide) => (wantsWords(slide) && draft ? 1 + draft.pages.findIndex(({ id }) => id === slide.slide_id) : 0);
+
 /** To a refused slide's words, if they are still here. @param {{class: string, draft: Deck | null, slide: Slide}} props */
 export function EditLink({ class: className, draft, slide }) {
-  const page = wantsWords(slide) ? findPage(draft, slide.slide_id) : 0;
+  const page = findPage(draft, slide);
   return page > 0 && html`<a class=${className} href=${linkTo({ page })}><${Icon} name="edit" />${t("slide.edit")}<span class="unseen"> ${slideName(slide)}</span></a>`;
 }
 

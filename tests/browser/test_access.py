@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Route
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.decks import deck, post, start
 from tests.support.browser import PHONE, Reader, Theme, reading
@@ -113,9 +113,31 @@ async def test_axe_finds_nothing_on_a_phone(browser: Browser, service: Served) -
     batch_id = await start(service.url, deck("One", "Two", fails=("Two",)))
     async with reading(browser, f"{service.url}/#batch={batch_id}", size=PHONE) as reader:
         await reader.see(".state-partly")
+        assert await reader.page.get_by_role("link", name="Edit and make again").count() == 0
         assert await find_violations(reader) == []
         wide = "document.documentElement.scrollWidth > innerWidth"
         assert not await reader.page.evaluate(wide)
+
+
+async def _answer_short(route: Route) -> None:
+    spec = await (await route.fetch()).json()
+    paths = ("/api/slide/batch/config/validate", "/api/slide/batch/generate")
+    await route.fulfill(json=spec | {"paths": {path: spec["paths"][path] for path in paths}})
+
+
+async def test_api_viewer_begins_with_decks_and_has_its_buttons_in_sight_on_a_phone(
+    browser: Browser, service: Served
+) -> None:
+    async with reading(browser, "about:blank", size=PHONE) as reader:
+        await reader.context.route("**/openapi.json", _answer_short)
+        await reader.page.goto(f"{service.url}/api/docs")
+        generate = reader.page.locator("[part~='section-operation']").first
+        for name in ("CLEAR", "TRY"):
+            button = generate.get_by_role("button", name=name)
+            await button.scroll_into_view_if_needed()
+            await expect(button).to_be_in_viewport(ratio=1)
+        assert "/api/slide/batch/generate" in await generate.inner_text()
+        reader.troubles.clear()  # about:blank was home
 
 
 async def test_page_loads_at_most_57_kb_of_code_and_style_from_one_host(

@@ -166,21 +166,6 @@ async def test_refused_slide_is_reworded_in_its_deck_and_the_others_are_not_paid
         await page.get_by_role("button", name="Make 2 slides").click()
         await reader.see(".state-completed")
         assert len(upstream.bill.billed) == 2
-        await page.get_by_role("link", name="Back to the deck").click()
-        await page.get_by_text("More", exact=True).click()
-        await page.get_by_label("Make everything anew").check()
-        await reader.see(".estimate strong:has-text('–')")
-        asked = json.loads(reader.sent("/estimate")[-1].post_data or "")
-        assert asked["cache"] is False
-
-
-async def test_refused_slide_has_no_edit_where_its_deck_is_not_known(
-    browser: Browser, service: Served
-) -> None:
-    batch_id = await start(service.url, deck("Sun", fails=("Sun",)))
-    async with reading(browser, f"{service.url}/#batch={batch_id}") as reader:
-        await reader.see(".frame.is-error")
-        assert await reader.page.get_by_role("link", name="Edit and make again").count() == 0
 
 
 async def test_second_tab_shows_the_same_and_sees_what_the_first_does(
@@ -332,12 +317,40 @@ async def test_download_that_is_refused_says_why_on_the_page(
         assert reader.page.url == place
 
 
-async def test_fences_are_kept_and_what_is_no_deck_is_refused(
+async def test_page_without_anything_to_draw_is_told_before_it_is_paid_and_all_stays_in_sight(
+    browser: Browser, service: Served
+) -> None:
+    async with reading(browser, service.url, size=(1280, 800)) as reader:
+        await paste(reader, json.dumps([{"title": "long " * 60}, {"title": " "}]))
+        await reader.see(".card:nth-child(2) .tag:has-text('nothing to draw')")
+        await reader.see(".start-bar .warning:has-text('1 page has no title')")
+        await reader.page.get_by_role("button", name="Edit page 2").click()
+        await reader.page.get_by_label("Picture").fill("a river")
+        await reader.page.get_by_role("button", name="Done").click()
+        await reader.see(".tag, .warning", count=0)
+        await expect(reader.page.get_by_role("button", name="Make 2")).to_be_in_viewport(ratio=1)
+        await reader.page.get_by_text("More", exact=True).click()
+        await expect(reader.page.get_by_text("every page is made")).to_be_in_viewport(ratio=1)
+        async with reader.page.expect_request("**/estimate") as asked:
+            await reader.page.get_by_label("Make everything anew").check()
+        assert json.loads((await asked.value).post_data or "")["cache"] is False
+
+
+async def test_file_that_is_dropped_is_read_with_its_fences_and_what_is_no_deck_is_refused(
     browser: Browser, service: Served
 ) -> None:
     fence = '```python\n# not a title\n---\n\n\nx = "![no](picture)"\n```'
     async with reading(browser, service.url) as reader:
         await reader.see(".dropzone")
+        await reader.page.evaluate(
+            """text => {
+              const dataTransfer = new DataTransfer();
+              dataTransfer.items.add(new File([text], "deck.md"));
+              dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+            }""",
+            MARKDOWN,
+        )
+        await reader.see(".card", count=4)
         read = """async text => {
           const { parseDeck } = await import("/static/deck.js");
           try { return parseDeck(text).pages.map((page) => [page.title, page.content_text]); }
@@ -355,36 +368,6 @@ async def test_fences_are_kept_and_what_is_no_deck_is_refused(
             ('[{"a":1}]', "[1,2]", "[null]", '[["a"]]'), "Slide 1 is not an object with a title."
         )
         assert {text: await reader.page.evaluate(read, text) for text in texts} == texts
-
-
-async def test_page_without_anything_to_draw_is_told_before_it_is_paid_and_all_stays_in_sight(
-    browser: Browser, service: Served
-) -> None:
-    async with reading(browser, service.url, size=(1280, 800)) as reader:
-        await paste(reader, json.dumps([{"title": "long " * 60}, {"title": " "}]))
-        await reader.see(".card:nth-child(2) .tag:has-text('nothing to draw')")
-        await reader.see(".start-bar .warning:has-text('1 page has no title')")
-        await reader.page.get_by_role("button", name="Edit page 2").click()
-        await reader.page.get_by_label("Picture").fill("a river")
-        await reader.page.get_by_role("button", name="Done").click()
-        await reader.see(".tag, .warning", count=0)
-        await expect(reader.page.get_by_role("button", name="Make 2")).to_be_in_viewport(ratio=1)
-        await reader.page.get_by_text("More", exact=True).click()
-        await expect(reader.page.get_by_text("every page is made")).to_be_in_viewport(ratio=1)
-
-
-async def test_file_that_is_dropped_is_read(browser: Browser, service: Served) -> None:
-    async with reading(browser, service.url) as reader:
-        await reader.see(".dropzone")
-        await reader.page.evaluate(
-            """text => {
-              const dataTransfer = new DataTransfer();
-              dataTransfer.items.add(new File([text], "deck.md"));
-              dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
-            }""",
-            MARKDOWN,
-        )
-        await reader.see(".card", count=4)
 
 
 async def test_answer_that_breaks_off_is_asked_for_again(browser: Browser, service: Served) -> None:
