@@ -74,7 +74,7 @@ function Attempt({ attempt }) {
     attempt.cost_usd > 0 && formatCost(attempt.cost_usd),
   ].filter(Boolean);
   return html`
-    <li class=${attempt.error_code ? "attempt-bad" : ""}>
+    <li class=${attempt.error_code === "cancelled" ? "attempt-cut" : attempt.error_code && "attempt-bad"}>
       <strong>${tn("log.attempt", attempt.attempt)}</strong> <span class="soft">${facts.join(" · ")}</span>
       ${attempt.error_code && html`<span class="why"><code>${attempt.error_code}</code> ${attempt.error_detail}</span>`}
     </li>`;
