@@ -42,6 +42,8 @@ class Page(msgspec.Struct, frozen=True):
     glyphs: tuple[Glyph, ...]
     fonts: frozenset[str]
     page_count: int
+    text_cut: bool = False
+    """Whether the renderer says that something is missing."""
 
     @property
     def text(self) -> str:
@@ -102,6 +104,7 @@ def read_page(slide: SlideText) -> Page:
             glyphs=tuple(_glyphs(page.get_textpage())),
             fonts=frozenset(_fonts(page)),
             page_count=len(document),
+            text_cut=document.get_metadata_value("Keywords") == "text_cut",
         )
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from slideloom.renderer.content import Block, parse_content, parse_lines
-from slideloom.renderer.glyphs import clean_line
-from slideloom.renderer.inline import plain_text, split_runs
+from slideloom.renderer.glyphs import clean_line, loses
+from slideloom.renderer.inline import CUT, plain_text, split_runs
 from slideloom.renderer.layout import PageFacts, choose_layout
 
 
@@ -83,9 +83,10 @@ def test_long_words_may_break_and_number_ranges_may_not() -> None:
 @pytest.mark.parametrize(
     ("raw", "clean"),
     [
-        ("📝 Text", " Text"),
+        ("📝 Text", "• Text"),
         ("a\x00b\x07c\u202ed\ud800e", "abcde"),
-        ("👩\u200d💻x", "x"),
+        ("👩\u200d💻x", "•x"),
+        ("👍🏽 🇩🇪 ✅", "• • ✓"),
         ("cafe\u0301", "café"),
         ("1\ufe0f\u20e3 one", "1 one"),
         ("✔ done", "✓ done"),
@@ -100,13 +101,29 @@ def test_what_no_font_draws_is_gone_or_replaced(raw: str, clean: str) -> None:
 
 def test_endless_texts_are_cut_with_an_ellipsis() -> None:
     block = parse_content("\n".join(f"• point {n}" for n in range(5000)))[0]
-    assert len(block.items) < 60
+    assert len(block.items) < 150
     assert _texts(block)[-1] == "…"
     assert _texts(parse_content("x" * 100_000)[0])[0].endswith("…")
 
 
-def test_cover_lines_stay_lines() -> None:
-    assert [plain_text(line) for line in parse_lines("• a\n\n1. b\nc", limit=2)] == ["a", "b"]
+def test_what_a_user_sends_never_looks_like_a_cut_of_ours() -> None:
+    assert CUT not in clean_line(f"so{CUT} on")
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("plain, 中文, cafe\u0301, ✅ ➜", False), ("a\x00\u202eb\u200d\ufeff", False),
+        ("ship it 🚀", True), ("한국", True), ("ไทย", True), ("नमस्ते", True),
+    ],
+)  # fmt: skip
+def test_what_no_font_draws_is_told(text: str, lost: bool) -> None:  # noqa: FBT001
+    assert loses(text) is lost
+
+
+def test_cover_lines_stay_lines_and_keep_their_numbers() -> None:
+    lines = parse_lines("• a\n\n1. b\n2) c\n三、d\n（4）e")
+    assert [plain_text(line) for line in lines] == ["a", "1. b", "2) c", "三、d", "（4）e"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from slideloom.renderer import SlideText
 from slideloom.renderer.glyphs import MONO_RANGES, SERIF_RANGES, clean_line, drawable
 from slideloom.renderer.motifs import CALM, COVER_CALM, MOTIF_WORDS, choose_motif
-from slideloom.renderer.page import shape_of, size_px
+from slideloom.renderer.page import compose, shape_of, size_px
 from tests.renderer.paper import (
     DECK_NAMES,
     RATIOS,
@@ -127,6 +127,69 @@ def test_hostile_texts_give_sane_pages_everywhere(
     assert tofu_error(slide) is None
 
 
+NUMBERED = "\n".join(
+    f"{n}. Step {n}: do what step{n}word says, and report on it" for n in range(1, 9)
+)
+PARAGRAPHS = "\n".join(
+    f"Paragraph {n} tells at some length what was found in week{n}, and why." for n in range(1, 21)
+)
+CHINESE = "\n".join(
+    f"第{n}段：服务在高并发之下依然稳定，成本保持不变，等待的时间缩短。" for n in range(1, 21)
+)
+LISTING = "```\n" + "\n".join(f"  value_{n} = compute{n}(x)" for n in range(1, 31)) + "\n```"
+LONG_TEXTS = {
+    "a cover with eight steps": ("cover", NUMBERED),
+    "an ending with eight steps": ("ending", NUMBERED),
+    "a cover with twenty paragraphs": ("cover", PARAGRAPHS),
+    "a Chinese cover with twenty paragraphs": ("cover", CHINESE),
+    "twenty paragraphs": ("content", PARAGRAPHS),
+    "one paragraph of all": ("content", PARAGRAPHS.replace("\n", " ")),
+    "one Chinese paragraph of all": ("content", CHINESE.replace("\n", "")),
+    "thirty lines of code": ("content", LISTING),
+    "forty steps": ("content", "\n".join(f"{n}. item{n} of the list" for n in range(101, 141))),
+    "thirty rows": ("content", "\n".join(f"| row{n} | cell{n} |" for n in range(1, 31))),
+    "mixed": ("content", f"Lead, said first.\n{NUMBERED}\nHead\n{LISTING}"),
+}
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("case", LONG_TEXTS)
+@pytest.mark.slow
+def test_long_texts_are_on_the_page_to_the_last_word(case: str, ratio: tuple[int, int]) -> None:
+    kind, text = LONG_TEXTS[case]
+    slide = make_slide("A long text", text, kind=kind, ratio=ratio)  # type: ignore[arg-type]  # parametrised
+    page = read_page(slide)
+    assert _missing(slide, page) == set()
+    assert not page.text_cut
+    assert _faults(slide) == []
+
+
+@pytest.mark.parametrize("kind", ["cover", "content", "ending"])
+@pytest.mark.parametrize("text", [PARAGRAPHS * 5, CHINESE * 9, "endless " * 2000, LISTING * 4])
+@pytest.mark.slow
+def test_what_has_no_room_ends_in_an_ellipsis_and_is_told(kind: str, text: str) -> None:
+    slide = make_slide("Too long", text, kind=kind)  # type: ignore[arg-type]  # parametrised
+    page = read_page(slide)
+    assert page.text_cut
+    assert "…" in page.text
+    assert _faults(slide) == []
+
+
+def test_texts_that_are_whole_are_not_told_as_cut_whatever_they_say() -> None:
+    assert not read_page(make_slide("And so on…", "text_cut…\u2060\nis a word…")).text_cut
+
+
+def test_texts_that_no_page_of_this_shape_shows_are_told() -> None:
+    assert read_page(make_slide("Strip", "has no room for this", ratio=(40, 1))).text_cut
+    assert read_page(make_slide("Ship it 🚀")).text_cut
+    assert read_page(make_slide("word " * 200)).text_cut
+
+
+def test_letters_that_join_are_not_spaced() -> None:
+    assert compose(make_slide("مرحبا")).joins
+    assert not compose(make_slide("Hello, 世界")).joins
+
+
 def test_texts_are_printed_as_they_are_and_never_run() -> None:
     page = read_page(make_slide('#let x = $1$ @ref <l> \\ "q"', "#panic() is text, not code: $x$"))
     assert '#let x = $1$ @ref <l> \\ "q"' in page.text
@@ -179,8 +242,6 @@ def test_every_motif_has_its_drawing(name: str) -> None:
 
 def _sheet() -> dict[str, str]:
     import msgspec  # noqa: PLC0415
-
-    from slideloom.renderer.page import compose  # noqa: PLC0415
 
     return {"sheet": msgspec.json.encode(compose(make_slide())).decode()}
 

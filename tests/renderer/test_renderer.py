@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from PIL import Image
 
-from slideloom.renderer import Renderer, RenderError, SlideText
+from slideloom.renderer import Picture, Renderer, RenderError, SlideText
 from slideloom.renderer.glyphs import _cmap_spans
 from slideloom.renderer.typeset import Typesetter
 from tests.renderer.paper import load_deck, make_slide
@@ -26,8 +26,8 @@ async def renderer() -> AsyncIterator[Renderer]:
 async def test_a_slide_is_a_jpeg_whose_long_side_is_1920(
     renderer: Renderer, ratio: tuple[int, int]
 ) -> None:
-    jpeg = await renderer.render(make_slide("标题", "• a", ratio=ratio))
-    with Image.open(io.BytesIO(jpeg)) as picture:
+    made = await renderer.render(make_slide("标题", "• a", ratio=ratio))
+    with Image.open(io.BytesIO(made.jpeg)) as picture:
         picture.load()
         assert picture.format == "JPEG"
         assert max(picture.size) == 1920
@@ -47,7 +47,7 @@ async def test_kinds_and_styles_look_different(renderer: Renderer) -> None:
         for kind in ("cover", "content", "ending")
         for style in ("温暖", "深色科技", "极简")
     ]
-    assert len({await renderer.render(slide) for slide in slides}) == len(slides)
+    assert len({(await renderer.render(slide)).jpeg for slide in slides}) == len(slides)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ async def test_what_goes_wrong_inside_is_one_error_and_harms_no_later_slide(
         raise PanicException
 
     with monkeypatch.context() as patch:
-        patch.setattr(Typesetter, "to_jpeg", fail)
+        patch.setattr(Typesetter, "to_picture", fail)
         with pytest.raises(RenderError, match="PanicException"):
             await renderer.render(make_slide())
     assert await renderer.render(make_slide())
@@ -103,7 +103,7 @@ async def test_a_cancelled_caller_leaves_the_renderer_working(renderer: Renderer
     tasks[0].cancel()
     tasks[2].cancel()
     done = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [isinstance(one, bytes) for one in done] == [False, True, False, True]
+    assert [isinstance(one, Picture) for one in done] == [False, True, False, True]
 
 
 async def test_closing_answers_those_who_wait_and_leaves_no_thread() -> None:
@@ -113,7 +113,7 @@ async def test_closing_answers_those_who_wait_and_leaves_no_thread() -> None:
     await renderer.close()
     await renderer.close()
     done = await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(isinstance(one, bytes | RenderError) for one in done)
+    assert all(isinstance(one, Picture | RenderError) for one in done)
     assert not [one for one in threading.enumerate() if one.name.startswith("renderer")]
     with pytest.raises(RenderError):
         await renderer.render(make_slide())

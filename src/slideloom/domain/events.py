@@ -126,6 +126,8 @@ class SlideDone(_Event, frozen=True, tag="slide.done"):
     request_id: str | None = None
     revised_prompt: str | None = None
     usage: dict[str, Any] | None = None
+    text_cut: bool = False
+    """Whether something of the texts is known not to be on the picture; paid models don't tell."""
 
 
 class SlideFailed(_Event, frozen=True, tag="slide.failed"):

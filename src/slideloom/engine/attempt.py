@@ -173,6 +173,7 @@ class SlideJob(Struct, kw_only=True):
             request_id=drawn.request_id,
             revised_prompt=drawn.revised_prompt,
             usage=drawn.usage,
+            text_cut=drawn.text_cut,
         )
 
     def to_cached(self, found: CachedResult) -> SlideDone:

@@ -199,6 +199,7 @@ def _done_details(end: SlideDone) -> dict[str, Any]:
         "width": end.width,
         "height": end.height,
         "aspect_ratio_ok": end.aspect_ratio_ok,
+        "text_cut": end.text_cut,
     }
 
 

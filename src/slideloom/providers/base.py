@@ -50,6 +50,8 @@ class Drawn(Struct, frozen=True, kw_only=True):
     usage: dict[str, Any] | None = None
     """The provider's own usage object, for the log."""
     revised_prompt: str | None = None
+    text_cut: bool = False
+    """Whether something of the slide's texts is known not to be on the picture."""
 
 
 class Checked(Struct, frozen=True):

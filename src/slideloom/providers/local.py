@@ -32,8 +32,10 @@ class LocalProvider:
             picture = await self._renderer.render(text)
         except RenderError as error:
             raise RenderFailed from error  # the log has the traceback; readers can't act on it
-        await draft.write(picture)
-        return Drawn(provider=self.name, model=self.model, cost_usd=0.0)
+        await draft.write(picture.jpeg)
+        return Drawn(
+            provider=self.name, model=self.model, cost_usd=0.0, text_cut=picture.text_cut
+        )
 
     async def check(self, *models: str) -> Checked:  # noqa: ARG002 - it has but one
         """See `Provider`."""

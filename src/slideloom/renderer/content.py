@@ -14,17 +14,17 @@ import msgspec
 
 from slideloom.renderer.figures import find_figures
 from slideloom.renderer.glyphs import clean_line
-from slideloom.renderer.inline import Run, cap_runs, plain_text, split_runs, weight
+from slideloom.renderer.inline import CUT, Run, cap_runs, plain_text, split_runs, weight
 
-MAX_LINES = 48
+MAX_LINES = 120
 """More lines than any page can hold at the smallest type; the rest is cut with an ellipsis."""
-MAX_LINE_WEIGHT = 420.0
+MAX_LINE_WEIGHT = 4000.0
 """Ems of one line; more fills a whole page by itself."""
-MAX_PAGE_WEIGHT = 1500.0
+MAX_PAGE_WEIGHT = 4000.0
 """Ems of one page, which is full with them at the smallest type."""
-MAX_TEXT_CHARS, MAX_LINE_CHARS = 20_000, 2_000
+MAX_TEXT_CHARS, MAX_LINE_CHARS = 20_000, 8_000
 """Characters looked at; what is behind them could not be seen on a page anyway."""
-MAX_COLUMNS, MAX_CELL_WEIGHT = 6, 40.0
+MAX_COLUMNS, MAX_CELL_WEIGHT = 8, 80.0
 """Columns of a table, and ems of a cell, that a page has room for."""
 CHIP_WEIGHT = 11.0
 """Ems up to which a line without punctuation is a label, not a sentence."""
@@ -65,6 +65,8 @@ class _Line(msgspec.Struct, frozen=True):
     text: str
     level: int = 0
     mark: str = ""
+    lead: str = ""
+    """A step's number as it was typed, as "1)" or "四、"."""
 
 
 _BULLET = re.compile(r"^(\s*)(?:[•·▪◦●○■□‣▸►▶–—]\s*|[-*+]\s+)(?=\S)")
@@ -95,10 +97,17 @@ def parse_content(text: str, *, title: str = "") -> tuple[Block, ...]:
     return tuple(map(_promote, blocks, [*blocks[1:], None]))
 
 
-def parse_lines(text: str, *, limit: int) -> tuple[tuple[Run, ...], ...]:
-    """Give the lines of a cover or ending page as they are, marks off, at most `limit`."""
+def parse_lines(text: str) -> tuple[tuple[Run, ...], ...]:
+    """Give the lines of a cover or ending page as they are; bullets are off, numbers stay."""
     lines = [line for line in _mark_lines(text[:MAX_TEXT_CHARS].splitlines()) if line.text.strip()]
-    return tuple(cap_runs(split_runs(line.text.strip()), MAX_LINE_WEIGHT) for line in lines[:limit])
+    return tuple(cap_runs(_numbered(line), MAX_LINE_WEIGHT) for line in _cap_lines(lines))
+
+
+def _numbered(line: _Line) -> tuple[Run, ...]:
+    runs = split_runs(line.text.strip())
+    if not line.lead:
+        return runs
+    return ((line.lead + (" " if line.lead.isascii() else ""), ""), *runs)
 
 
 def _promote(block: Block, after: Block | None) -> Block:
@@ -114,7 +123,7 @@ def _cap_lines(lines: list[_Line]) -> Iterator[_Line]:
     room = MAX_PAGE_WEIGHT
     for index, line in enumerate(lines):
         if index == MAX_LINES or room < 0:
-            yield msgspec.structs.replace(lines[index - 1], text="…", level=0, mark="…")
+            yield msgspec.structs.replace(lines[index - 1], text=CUT, level=0, mark="…", lead="")
             return
         room -= weight(line.text) + 2
         yield line
@@ -147,7 +156,7 @@ def _mark_line(line: str) -> _Line:
     if found := _STEP.match(line):
         mark = next(group for group in found.groups()[1:] if group)
         text, level = _folded(line[found.end() :]), min(2, len(found[1]) // 2)
-        return _Line("steps", text, level=level, mark=mark)
+        return _Line("steps", text, level=level, mark=mark, lead=found[0].strip())
     if found := _HEADING.match(line):
         return _Line("heading", _folded(line[found.end() :]))
     if _CODE.match(line) or _CODE_END.search(line):
@@ -261,5 +270,5 @@ def _dedent(lines: list[_Line]) -> list[_Line]:
 def _cells(row: str) -> tuple[tuple[Run, ...], ...]:
     cells = row.strip("|").split("|")
     if len(cells) > MAX_COLUMNS:
-        cells = [*cells[: MAX_COLUMNS - 1], "…"]
+        cells = [*cells[: MAX_COLUMNS - 1], CUT]
     return tuple(cap_runs(split_runs(_folded(cell)), MAX_CELL_WEIGHT) for cell in cells)

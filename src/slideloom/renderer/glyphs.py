@@ -28,11 +28,20 @@ REPLACED = str.maketrans(
     {
         "\t": "    ", "\u00a0": " ", "\u2007": " ", "\u202f": " ", "\u3000": " ", "\u2011": "-",
         "✔": "✓", "✘": "×", "✖": "×", "➜": "→", "➔": "→", "➡": "→", "⮕": "→", "⟶": "→", "⟹": "⇒",
-        "₹": "Rs", "\u00ad": None, "\u200b": None, "\u200d": None, "\ufe0f": None,
+        "✅": "✓", "❌": "×", "❗": "!", "❓": "?", "⭐": "★", "❤": "♥", "₹": "Rs",
+        "\u00ad": None, "\u200b": None, "\u200d": None, "\u2060": None, "\ufe0f": None,
     }
 )  # fmt: skip
 """Stand-ins for characters that no bundled font has, or that carry no ink."""
 
+EMOJI_DOT = "•"
+"""Stands where an emoji stood: no bundled font draws them, a gap would be silent."""
+
+_EMOJI = re.compile("[\u231a-\u23ff\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff]")
+_EMOJI_JOINED = re.compile(
+    f"(?:{_EMOJI.pattern}[\ufe0f\U0001f3fb-\U0001f3ff]*\u200d)+(?={_EMOJI.pattern})"
+)
+_FLAG = re.compile("([\U0001f1e6-\U0001f1ff])[\U0001f1e6-\U0001f1ff]")
 _JOINED = re.compile("[\u200c\u200d\ufe00-\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0000-\U000e007f]")
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
 
@@ -53,7 +62,7 @@ def needs_serif(text: str) -> bool:
 
 def clean_line(text: str) -> str:
     """Give one line with only drawable characters; leading blanks stay."""
-    text = _KEYCAP.sub(r"\1", text).translate(REPLACED)
+    text = _EMOJI_JOINED.sub("", _FLAG.sub(r"\1", _KEYCAP.sub(r"\1", text))).translate(REPLACED)
     text = unicodedata.normalize("NFC", _JOINED.sub("", text.encode("utf-8", "ignore").decode()))
     known = drawable()
     kept = "".join(char if ord(char) in known else _nearest(char, known) for char in text)
@@ -61,10 +70,26 @@ def clean_line(text: str) -> str:
     return indent + kept[len(indent) :].rstrip()
 
 
+def loses(text: str) -> bool:
+    """Whether a picture lacks something of `text`: an emoji, or letters that no font here has."""
+    known = drawable()
+    rare = {
+        char
+        for char in unicodedata.normalize("NFC", text.translate(REPLACED))
+        if ord(char) not in known
+    }
+    return any(
+        unicodedata.category(char)[0] in "LNPS" and _nearest(char, known) in ("", EMOJI_DOT)
+        for char in rare
+        if not _JOINED.match(char)
+    )
+
+
 def _nearest(char: str, known: frozenset[int]) -> str:
     """The compatible or unaccented form of `char` when there is one to draw, else nothing."""
     plain = unicodedata.normalize("NFKD", char)
-    return "".join(part for part in plain if ord(part) in known and not unicodedata.combining(part))
+    kept = "".join(part for part in plain if ord(part) in known and not unicodedata.combining(part))
+    return kept or (EMOJI_DOT if _EMOJI.match(char) else "")
 
 
 @cache

@@ -17,6 +17,8 @@ BREAK = "\u200b"
 
 JOIN = "\u2060"
 """Forbids a line break, draws nothing."""
+CUT = "…" + JOIN
+"""Ends a text that was cut; users' own ellipses have no `JOIN` behind them."""
 
 _RANGE = re.compile(r"(\d)([–~～-])(?=\d)")
 _MARKED = re.compile(
@@ -67,7 +69,7 @@ def cap_runs(runs: Sequence[Run], max_weight: float) -> tuple[Run, ...]:
     room = max_weight
     for text, style in runs:
         if weight(text) > room:
-            return (*kept, (_head(text, room) + "…", style))
+            return (*kept, (_head(text, room) + CUT, style))
         kept.append((text, style))
         room -= weight(text)
     return tuple(kept)

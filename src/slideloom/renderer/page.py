@@ -3,12 +3,19 @@
 The outcome is a `Sheet`, handed to typst as JSON: every text in it is data and never read as code.
 """
 
+import re
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from slideloom.renderer.content import MAX_LINE_CHARS, Block, parse_content, parse_lines
-from slideloom.renderer.glyphs import clean_line, needs_serif
+from slideloom.renderer.content import (
+    MAX_LINE_CHARS,
+    MAX_TEXT_CHARS,
+    Block,
+    parse_content,
+    parse_lines,
+)
+from slideloom.renderer.glyphs import clean_line, loses, needs_serif
 from slideloom.renderer.inline import Run, breakable, cap_runs, plain_text, weight
 from slideloom.renderer.layout import Layout, PageFacts, choose_layout
 from slideloom.renderer.motifs import choose_motif, seed_of
@@ -32,11 +39,12 @@ STRIP_FROM = 4.5
 """Ratio from which a page is a strip with room for a title only."""
 WIDE_FROM, TALL_BELOW = 1.2, 0.84
 """Ratios between which a page is composed as a square."""
-MAX_COVER_LINES = 6
-"""Lines under a cover's title."""
-
 
 _BLANKS = str.maketrans(dict.fromkeys("\n\r\t\v\f\x85\u2028\u2029", " "))
+
+
+_JOINING = re.compile("[\u0600-\u08ff\u0900-\u0dff\u1800-\u18af\ufb50-\ufdff\ufe70-\ufeff]")
+"""Arabic and Syriac, the scripts of India, Mongolian."""
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +62,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """Which arrangement fits the texts."""
     lang: str
     """Rules of line breaking and punctuation: zh, ja or en."""
+    joins: bool
+    """Whether a script occurs whose letters join, so that none may be spaced."""
     serif_help: bool
     """Whether letters occur that only the serif face has, so that all text is set in it."""
     voice: Voice
@@ -71,9 +81,11 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     title: tuple[Run, ...]
     """Set large."""
     lines: tuple[tuple[Run, ...], ...] = ()
-    """The other texts of a cover or ending."""
+    """The other texts of a cover or ending, as lines under its title."""
     blocks: tuple[Block, ...] = ()
-    """The other texts of a content page."""
+    """The same texts for pages that set them as content: also covers whose lines have no room."""
+    is_cut: bool = False
+    """Whether something of the texts is left out already, besides what ends in `CUT`."""
     page_num: int | None = None
     """Set small."""
 
@@ -104,6 +116,7 @@ def compose(slide: SlideText) -> Sheet:
         shape=shape,
         layout=layout,
         lang=find_language(all_text),
+        joins=_JOINING.search(all_text) is not None,
         serif_help=needs_serif(all_text),
         voice=find_voice(slide.style_prompt),
         panel=scheme.cover,
@@ -113,6 +126,9 @@ def compose(slide: SlideText) -> Sheet:
         turn=turn % 1000,
         title=texts.title,
         lines=_subtitle(texts, layout),
+        is_cut=len(slide.content_text) > MAX_TEXT_CHARS
+        or loses(slide.title[:MAX_LINE_CHARS])
+        or loses(slide.content_text[:MAX_TEXT_CHARS]),
         blocks=texts.blocks,
         page_num=slide.page_num,
     )
@@ -128,12 +144,14 @@ def _read(slide: SlideText, shape: Shape) -> _Texts:
     """Read a slide's texts; a first line stands in for a title where pages cannot do without."""
     title_text = " ".join(clean_line(slide.title[:MAX_LINE_CHARS].translate(_BLANKS)).split())
     title = cap_runs(((breakable(title_text), ""),) if title_text else (), MAX_TITLE_WEIGHT)
+    blocks = parse_content(slide.content_text, title=title_text)
     if slide.kind == "content" and shape != "strip":
-        return _Texts(title, (), parse_content(slide.content_text, title=title_text))
-    lines = parse_lines(slide.content_text, limit=MAX_COVER_LINES)
+        return _Texts(title, (), blocks)
+    lines = parse_lines(slide.content_text)
     if title or not lines:
-        return _Texts(title, lines, ())
-    return _Texts(cap_runs(lines[0], MAX_TITLE_WEIGHT), lines[1:], ())
+        return _Texts(title, lines, blocks)
+    rest = parse_content(slide.content_text, title=plain_text(lines[0]))
+    return _Texts(cap_runs(lines[0], MAX_TITLE_WEIGHT), lines[1:], rest)
 
 
 def _subtitle(texts: _Texts, layout: Layout) -> tuple[tuple[Run, ...], ...]:

@@ -7,7 +7,7 @@ Measured, decks of 12, 15 and 38 pages: 22-77 ms of CPU a slide, the loop held u
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from slideloom.renderer.slide import RenderError, SlideText
+from slideloom.renderer.slide import Picture, RenderError, SlideText
 from slideloom.renderer.typeset import Typesetter
 
 
@@ -21,7 +21,7 @@ class Renderer:
         self._typesetter: Typesetter | None = None
         self._closed = False
 
-    async def render(self, slide: SlideText) -> bytes:
+    async def render(self, slide: SlideText) -> Picture:
         """Give the slide as a JPEG, long side 1920 px.
 
         Raises `RenderError` when the slide cannot be typeset, or after `close`.
@@ -38,14 +38,14 @@ class Renderer:
         await asyncio.to_thread(self._thread.shutdown)
         self._typesetter = None
 
-    def _typeset(self, slide: SlideText) -> bytes:
+    def _typeset(self, slide: SlideText) -> Picture:
         """Typeset in the thread; whatever goes wrong there is one error here."""
         if self._closed:
             raise RenderError("the renderer is closed")
         try:
             if self._typesetter is None:
                 self._typesetter = Typesetter()
-            return self._typesetter.to_jpeg(slide)
+            return self._typesetter.to_picture(slide)
         # A panic inside typst arrives as a BaseException; nothing else does in this thread.
         except BaseException as exc:
             self._typesetter = None  # a compiler that failed is not used again

@@ -24,5 +24,14 @@ class SlideText(msgspec.Struct, frozen=True, kw_only=True):
     """1-based; printed small when given."""
 
 
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """A typeset slide."""
+
+    jpeg: bytes
+    """Long side 1920 px."""
+    text_cut: bool
+    """Whether something of the texts is not on it: for want of room, or of a font that draws it."""
+
+
 class RenderError(Exception):
     """A slide could not be typeset; asking again with the same slide will not help."""

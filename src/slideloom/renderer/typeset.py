@@ -13,7 +13,7 @@ import typst
 from PIL import Image
 
 from slideloom.renderer.page import compose
-from slideloom.renderer.slide import SlideText
+from slideloom.renderer.slide import Picture, SlideText
 
 HOME = Path(__file__).parent
 """Where templates and fonts are; typst reads real files only."""
@@ -49,12 +49,12 @@ class Typesetter:
         assert isinstance(pdf, bytes)  # noqa: S101  (one page, no output path: typst gives bytes)
         return pdf
 
-    def to_jpeg(self, slide: SlideText) -> bytes:
+    def to_picture(self, slide: SlideText) -> Picture:
         """Give the slide as a JPEG whose long side is 1920 px."""
         return rasterise(self.to_pdf(slide))
 
 
-def rasterise(pdf: bytes) -> bytes:
+def rasterise(pdf: bytes) -> Picture:
     """Give the first page of `pdf` as a JPEG, a pixel for a point."""
     with closing(pypdfium2.PdfDocument(pdf)) as document:
         bitmap = document[0].render(
@@ -65,4 +65,6 @@ def rasterise(pdf: bytes) -> bytes:
         picture = Image.frombuffer("RGBX", size, bitmap.buffer, "raw", "RGBX", bitmap.stride, 1)
         jpeg = io.BytesIO()
         picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return jpeg.getvalue()
+        # The templates say it there: see tell-cut in kit.typ.
+        text_cut = document.get_metadata_value("Keywords") == "text_cut"
+    return Picture(jpeg=jpeg.getvalue(), text_cut=text_cut)
