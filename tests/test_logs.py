@@ -193,6 +193,20 @@ async def test_whole_batch_leaves_its_files_and_the_users_pipelines_print_number
         assert len(entries) == count
 
 
+async def test_text_that_had_no_room_is_told_in_the_logs(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service:
+        body = deck(2)
+        body["slides"][0]["content_text"] = "more than fits " * 800
+        _, answer, _ = await service.post("/slide/batch/generate", body)
+    assert [slide["provider"] for slide in answer["results"]] == ["local"] * 2
+    files = [next(tmp_path.glob(f"logs/sessions/*_slide_00{n}.json")) for n in (1, 2)]
+    told = [json.loads(file.read_text())["result"]["text_cut"] for file in files]
+    assert told == [True, False]
+    lines = next(tmp_path.glob("logs/pipeline_*.log")).read_text().split("\n")
+    done = [json.loads(line)["details"] for line in lines if "slide_completed" in line]
+    assert sorted(details["text_cut"] for details in done) == [False, True]
+
+
 def test_half_written_session_file_is_swept_at_the_start(tmp_path: Path) -> None:
     sessions = tmp_path / "sessions"
     sessions.mkdir()

@@ -5,7 +5,9 @@ import io
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Literal
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -38,6 +40,20 @@ async def test_a_slide_is_a_jpeg_whose_long_side_is_1920(
 async def test_the_same_slide_gives_the_same_bytes(renderer: Renderer) -> None:
     slide = load_deck("batch-report-zh")[4]
     assert await renderer.render(slide) == await renderer.render(slide)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cover", "content", "ending"])
+@pytest.mark.parametrize("visual_desc", ["", "一块齿轮", "a city by a river, a tree"])
+async def test_another_take_of_a_slide_looks_different(
+    renderer: Renderer, kind: Literal["cover", "content", "ending"], visual_desc: str
+) -> None:
+    slide = make_slide("标题", "• 一\n• 二", kind=kind, visual_desc=visual_desc)
+    takes = [msgspec.structs.replace(slide, take=number) for number in (1, 2, 3)]
+    made = [(await renderer.render(take)).jpeg for take in takes]
+    assert made[0] != made[1]
+    assert made[1] != made[2]
+    assert made[0] == (await renderer.render(slide)).jpeg
 
 
 @pytest.mark.slow

@@ -253,7 +253,7 @@ class SlideMaker:
         limit_s = self._rules.slide_timeout_s
         try:
             async with asyncio.timeout(limit_s) as slide_time:
-                order = replace(job.order, model=seat.model)
+                order = replace(job.order, model=seat.model, take=entry.attempt)
                 drawn = await seat.provider.draw(order, draft)
         except TimeoutError as error:
             if not slide_time.expired():

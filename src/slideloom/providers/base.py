@@ -36,6 +36,8 @@ class DrawOrder(Struct, frozen=True, kw_only=True):
     """What the embedded renderer typesets."""
     style_prompt: str
     reference: Reference | None = None
+    take: int = 1
+    """Which attempt at the slide it is, over all runs: the embedded renderer varies its drawing."""
 
 
 class Drawn(Struct, frozen=True, kw_only=True):

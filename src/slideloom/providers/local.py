@@ -27,15 +27,14 @@ class LocalProvider:
             style_prompt=order.style_prompt,
             ratio=(order.ratio.width, order.ratio.height),
             page_num=slide.page_num,
+            take=order.take,
         )
         try:
             picture = await self._renderer.render(text)
         except RenderError as error:
             raise RenderFailed from error  # the log has the traceback; readers can't act on it
         await draft.write(picture.jpeg)
-        return Drawn(
-            provider=self.name, model=self.model, cost_usd=0.0, text_cut=picture.text_cut
-        )
+        return Drawn(provider=self.name, model=self.model, cost_usd=0.0, text_cut=picture.text_cut)
 
     async def check(self, *models: str) -> Checked:  # noqa: ARG002 - it has but one
         """See `Provider`."""

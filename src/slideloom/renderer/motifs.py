@@ -101,17 +101,22 @@ class Motif(msgspec.Struct, frozen=True):
 
 
 def choose_motif(slide: SlideText, turn: int) -> Motif:
-    """Give the motif the description names, else the title's, else a calm one in turn."""
-    if name := _first_named(VAGUE.sub(" ", slide.visual_desc[:2000])):
-        return Motif(name, named=True)
-    if name := _first_named(slide.title[:400]):
-        return Motif(name, named=False)
+    """Give the motif the description names, else the title's, else a calm one in turn.
+
+    Later takes of a slide go on to what its words name next.
+    """
+    if names := _named(VAGUE.sub(" ", slide.visual_desc[:2000])):
+        return Motif(names[(slide.take - 1) % len(names)], named=True)
+    if names := _named(slide.title[:400]):
+        return Motif(names[(slide.take - 1) % len(names)], named=False)
     if slide.kind != "content":
         # By the deck alone: the ending answers the cover.
-        return Motif(COVER_CALM[seed_of(slide.style_prompt) % len(COVER_CALM)], named=False)
+        place = seed_of(slide.style_prompt) + slide.take - 1
+        return Motif(COVER_CALM[place % len(COVER_CALM)], named=False)
     return Motif(CALM[turn * 5 % len(CALM)], named=False)
 
 
-def _first_named(text: str) -> str | None:
+def _named(text: str) -> list[str]:
+    """Give the motifs that `text` names, the first one first."""
     hits = [(found.start(), name) for name, words in _WORDS if (found := words.search(text))]
-    return min(hits)[1] if hits else None
+    return [name for _, name in sorted(hits)]

@@ -40,6 +40,9 @@ STRIP_FROM = 4.5
 WIDE_FROM, TALL_BELOW = 1.2, 0.84
 """Ratios between which a page is composed as a square."""
 
+SEED_STEP = 7919
+"""Between the seeds of a slide's takes; prime, so that no modulus of a drawing misses it."""
+
 _BLANKS = str.maketrans(dict.fromkeys("\n\r\t\v\f\x85\u2028\u2029", " "))
 
 
@@ -76,6 +79,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the drawing."""
     seed: int
     """Varies the drawing."""
+    swaps: bool
+    """Whether the drawing takes the deck's second colour for its first."""
     turn: int
     """Counts the pages, so that like pages take turns in how they look."""
     title: tuple[Run, ...]
@@ -96,7 +101,7 @@ def compose(slide: SlideText) -> Sheet:
     shape = shape_of(width, height)
     texts = _read(slide, shape)
     seed = seed_of(slide.title, slide.content_text, slide.visual_desc)
-    turn = slide.page_num if slide.page_num is not None else seed
+    turn = (slide.page_num if slide.page_num is not None else seed) + slide.take - 1
     motif = choose_motif(slide, turn + seed_of(slide.style_prompt))
     facts = PageFacts(
         kind=slide.kind,
@@ -122,7 +127,8 @@ def compose(slide: SlideText) -> Sheet:
         panel=scheme.cover,
         palette=scheme.cover if layout in STRONG_LAYOUTS else scheme.page,
         motif=motif.name,
-        seed=seed % 100_000,
+        seed=(seed + (slide.take - 1) * SEED_STEP) % 100_000,
+        swaps=slide.take % 2 == 0,
         turn=turn % 1000,
         title=texts.title,
         lines=_subtitle(texts, layout),

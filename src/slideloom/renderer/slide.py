@@ -22,6 +22,8 @@ class SlideText(msgspec.Struct, frozen=True, kw_only=True):
     """Width to height, each 1..9999."""
     page_num: int | None = None
     """1-based; printed small when given."""
+    take: int = 1
+    """Another number, another drawing and arrangement of the same texts; 1 or more."""
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
