@@ -274,3 +274,11 @@ async def test_retry_that_the_store_does_not_take_starts_nothing() -> None:
         shop.store.fails = None
         assert (await shop.engine.get(state.batch_id)).state == state
         assert (await retry(shop, state.batch_id)).count("done") == 4
+
+
+async def test_each_attempt_at_a_slide_is_another_take() -> None:
+    async with Workshop() as shop:
+        first = (await make(shop)).state
+        await end(shop, await shop.engine.regenerate(first.batch_id, "slide-2"))
+    assert [(call.slide.id, call.take) for call in shop.provider.calls][-1] == ("slide-2", 2)
+    assert {call.take for call in shop.provider.calls[:-1]} == {1}
