@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -110,23 +110,22 @@ class _Reader:
                 self._rest.cancel()
 
     def _tell(self) -> None:
-        while self._rest is None and not self._is_over:
-            piece = self._take_piece()
-            if piece:
-                self._push(piece)
-                continue
-            if self._timeline.is_closed:
-                self._is_over = True
-                self._push(b"", is_last=True)
-            return
+        feed = self._timeline.feed
+        while self._rest is None and self._after < len(feed):
+            self._push(self._take_piece(feed))
+        if self._timeline.is_closed and self._rest is None and not self._is_over:
+            self._is_over = True
+            self._push(b"", is_last=True)
 
-    def _take_piece(self) -> bytes:
-        """Some of the events that were not sent yet; nothing when all were."""
-        feed, piece = self._timeline.feed, bytearray()
-        while self._after < len(feed) and len(piece) < _PIECE_BYTES:
-            piece += _to_frame(feed[self._after], self._language)
+    def _take_piece(self, feed: Sequence[FeedItem]) -> bytes:
+        """Some of the events that were not sent yet."""
+        frames, size_bytes = [], 0
+        while self._after < len(feed) and size_bytes < _PIECE_BYTES:
+            frame = _to_frame(feed[self._after], self._language)
+            frames.append(frame)
+            size_bytes += len(frame)
             self._after += 1
-        return bytes(piece)
+        return b"".join(frames)
 
     def _keep_alive(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_KEEP_ALIVE_S, self._keep_alive)
