@@ -1,6 +1,7 @@
 """Readers of one batch: from any number on, each at its own pace."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from slideloom.domain.feed import FeedItem
@@ -104,3 +105,26 @@ async def test_reader_may_leave() -> None:
         async for items in timeline.watch(after=0, until=gone):
             if items[-1].name == "slide.started":
                 gone.set_result(None)
+
+
+async def test_listener_that_breaks_keeps_no_other_from_the_news() -> None:
+    async with Workshop(ScriptedProvider(seconds=1)) as shop:
+        timeline = await shop.engine.submit(order(1))
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(told))
+        told = Counter[int]()
+
+        def listen(number: int) -> None:
+            def tell() -> None:
+                told[number] += 1
+                if number % 2:
+                    raise ValueError
+
+            timeline.listen(tell)
+
+        for number in range(6):
+            listen(number)
+        await timeline.wait_finished(timeout_s=60)
+        await asyncio.sleep(1)
+        assert len(set(told.values())) == 1
+        assert len(faults) == 3 * told[0]

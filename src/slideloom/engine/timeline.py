@@ -1,7 +1,7 @@
 """One batch while it is of interest: its state, and its events from any number on, for readers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from slideloom.clock import monotonic_s
@@ -118,6 +118,19 @@ class Timeline:
             self._over.set()
 
     def _wake(self) -> None:
-        loop = asyncio.get_running_loop()
-        for tell in self._listeners:
-            loop.call_soon(tell)  # what goes wrong for one of them concerns nobody else
+        asyncio.get_running_loop().call_soon(_call_each, iter(tuple(self._listeners)))
+
+
+def _call_each(listeners: Iterator[Callable[[], None]]) -> None:
+    """Call them all; what goes wrong for one of them concerns nobody else.
+
+    One step of the loop for all: a step for each costs a fifth of what telling it does.
+    """
+    is_last = False
+    try:
+        for tell in listeners:
+            tell()
+        is_last = True
+    finally:
+        if not is_last:
+            asyncio.get_running_loop().call_soon(_call_each, listeners)
