@@ -3,7 +3,6 @@
 import asyncio
 import os
 import tempfile
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from slideloom.domain.album import name_files
 from slideloom.domain.status import SlideResult
 
 
@@ -83,16 +83,12 @@ def parse_remote(headers: Mapping[str, str]) -> Remote:
 
 def name_pictures(results: Iterable[SlideResult]) -> list[Picture]:
     """The pictures there are, by page: `slide_001.png`, as in the ZIP."""
-    seen: Counter[int] = Counter()
-    pictures = []
-    for slide in sorted(results, key=lambda slide: slide.page_num):
-        if slide.image_url is None:
-            continue
-        seen[slide.page_num] += 1
-        repeat = f"_{seen[slide.page_num]}" if seen[slide.page_num] > 1 else ""
-        ending = slide.image_url.rpartition(".")[2]
-        pictures.append(Picture(slide.image_url, f"slide_{slide.page_num:03d}{repeat}.{ending}"))
-    return pictures
+    shown = [
+        (slide.page_num, slide.image_url)
+        for slide in sorted(results, key=lambda slide: slide.page_num)
+        if slide.image_url is not None
+    ]
+    return [Picture(url, name) for (_, url), name in zip(shown, name_files(shown), strict=True)]
 
 
 def _open_part(path: Path) -> tuple[BinaryIO, Path]:

@@ -1,6 +1,7 @@
 """A deck's pictures as they are taken home: which pages, in what order, on what paper."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -79,6 +80,19 @@ def to_album(state: BatchState) -> Album:
         pages=in_page_order(pages),
         missing=tuple(missing),
     )
+
+
+def name_files(pictures: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """What pictures are called at home, by page number: never by anything a user sent.
+
+    Args:
+        pictures: of each, in page order, the page number and its file's name or address here.
+    """
+    seen: Counter[int] = Counter()
+    for page_num, image in pictures:
+        seen[page_num] += 1
+        repeat = f"_{seen[page_num]}" if seen[page_num] > 1 else ""
+        yield f"slide_{page_num:03d}{repeat}.{image.rpartition('.')[2]}"
 
 
 def in_page_order(pages: Iterable[AlbumPage]) -> tuple[AlbumPage, ...]:

@@ -16,7 +16,7 @@ from slideloom.domain.status import ASSETS_PATH
 from slideloom.exports.exporter import FileKind, MadeFile
 from slideloom.web.batches import BATCH_ID
 from slideloom.web.bodies import read_json
-from slideloom.web.endpoint import Endpoint, services
+from slideloom.web.endpoint import Endpoint, Handler, services
 
 _TYPES = {
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
@@ -150,39 +150,26 @@ def _headers(album: Album, kind: FileKind, name: str = "") -> Mapping[str, str]:
 
 _PROBLEMS = (404, 409, 503, 507)
 
+_BATCH_EXPORTS: Mapping[FileKind, tuple[Handler, str]] = {
+    "pptx": (export_pptx, "The finished slides as PowerPoint file"),
+    "pdf": (export_pdf, "The finished slides as PDF"),
+    "zip": (export_zip, "The finished slides' pictures in a ZIP"),
+}
+
 ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path="/slide/batch/{batch_id}/export.pptx",
-        handler=export_pptx,
-        summary="The finished slides as PowerPoint file",
-        tag="Exports",
-        answers={200: None},
-        media_type=_TYPES["pptx"],
-        problems=_PROBLEMS,
-        parameters=(BATCH_ID,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/slide/batch/{batch_id}/export.pdf",
-        handler=export_pdf,
-        summary="The finished slides as PDF",
-        tag="Exports",
-        answers={200: None},
-        media_type=_TYPES["pdf"],
-        problems=_PROBLEMS,
-        parameters=(BATCH_ID,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/slide/batch/{batch_id}/export.zip",
-        handler=export_zip,
-        summary="The finished slides' pictures in a ZIP",
-        tag="Exports",
-        answers={200: None},
-        media_type=_TYPES["zip"],
-        problems=_PROBLEMS,
-        parameters=(BATCH_ID,),
+    *(
+        Endpoint(
+            method="GET",
+            path=f"/slide/batch/{{batch_id}}/export.{kind}",
+            handler=handler,
+            summary=summary,
+            tag="Exports",
+            answers={200: None},
+            media_type=_TYPES[kind],
+            problems=_PROBLEMS,
+            parameters=(BATCH_ID,),
+        )
+        for kind, (handler, summary) in _BATCH_EXPORTS.items()
     ),
     Endpoint(
         method="POST",
