@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from slideloom.assembly import open_services
 from slideloom.errors import SlideloomError
@@ -50,10 +51,9 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
             app.state.services = services
             yield
 
-    app = Starlette(
+    app = _Application(
         routes=_routes(settings),
         middleware=[
-            Middleware(LongResponses),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.origins,
@@ -72,6 +72,14 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
     # A redirect would be built from the caller's own Host header.
     app.router.redirect_slashes = False
     return app
+
+
+class _Application(Starlette):
+    """Starlette, with the answers that go on outside all its middleware."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See `Starlette`."""
+        return LongResponses(super().build_middleware_stack())
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from slideloom.app import create_app
 from slideloom.assembly import Services
 from slideloom.settings import load_settings
+from slideloom.web.connections import Connection
 
 PAGE = Path(__file__).parents[2] / "static"
 
@@ -51,7 +52,7 @@ async def running_service(folder: Path, **settings: object) -> AsyncIterator[Run
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(2048)
-    config = uvicorn.Config(app, lifespan="off", http="httptools", log_level="error")
+    config = uvicorn.Config(app, lifespan="off", http=Connection, log_level="error")
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

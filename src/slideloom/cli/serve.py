@@ -23,6 +23,7 @@ from slideloom.cli.exits import Exit
 from slideloom.cli.words import tell, tell_count
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
+from slideloom.web.connections import Connection
 
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
@@ -149,7 +150,7 @@ def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
         application,
         lifespan="off",
         loop="asyncio",  # bulk reads from providers cost less than on uvloop
-        http="httptools",
+        http=Connection,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,

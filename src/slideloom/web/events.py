@@ -17,6 +17,7 @@ from slideloom.domain.messages import Language
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest, SlideloomError, StoreError
 from slideloom.web.batches import BATCH_ID
+from slideloom.web.connections import WritePiece
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.problems import reader_language
 from slideloom.web.streams import LongResponse, run_to_first_wait
@@ -83,7 +84,10 @@ class _Reader:
     What a slow connection does not take at once waits for it in a task of its own.
     """
 
-    __slots__ = ("_after", "_is_over", "_language", "_rest", "_send", "_timeline", "_timer")
+    __slots__ = (
+        *("_after", "_is_over", "_language", "_rest"),
+        *("_send", "_timeline", "_timer", "_write_piece"),
+    )
 
     def __init__(self, timeline: Timeline, *, after: int, language: Language) -> None:
         self._timeline = timeline
@@ -93,9 +97,9 @@ class _Reader:
         self._is_over = False
         """Whether the last piece was sent: news may be called out once more."""
 
-    async def read(self, receive: Receive, send: Send) -> None:
+    async def read(self, receive: Receive, send: Send, write_piece: WritePiece) -> None:
         """Send server-sent events until the reader goes away, or the service."""
-        self._send = send
+        self._send, self._write_piece = send, write_piece
         self._push(_RECONNECT)
         self._keep_alive()
         self._timeline.listen(self._tell)
@@ -133,6 +137,8 @@ class _Reader:
             self._push(_COMMENT)
 
     def _push(self, piece: bytes, *, is_last: bool = False) -> None:
+        if not is_last and self._write_piece(piece):
+            return
         body = {"type": "http.response.body", "body": piece, "more_body": not is_last}
         rest = run_to_first_wait(cast("Coroutine[Any, Any, None]", self._send(body)))
         if rest is not None:

@@ -11,8 +11,10 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Body = Callable[[Receive, Send], Awaitable[None]]
-"""Sends the pieces of a body, up to the last."""
+from slideloom.web.connections import WRITE_PIECE, WritePiece
+
+Body = Callable[[Receive, Send, WritePiece], Awaitable[None]]
+"""Sends the pieces of a body, up to the last; those that `WritePiece` takes need no `send`."""
 _KEY = "slideloom.body"
 
 
@@ -35,7 +37,7 @@ class LongResponse(Response):
 
 
 class LongResponses:
-    """ASGI middleware, to be the outermost."""
+    """Around the whole application, its outermost middleware too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,7 +47,11 @@ class LongResponses:
         await self._app(scope, receive, send)
         body: Body | None = scope.pop(_KEY, None)
         if body is not None:
-            await body(receive, send)
+            await body(receive, send, scope.get(WRITE_PIECE, _take_none))
+
+
+def _take_none(_: bytes) -> bool:
+    return False
 
 
 def run_to_first_wait(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
