@@ -22,9 +22,10 @@ _ID = re.compile(rb"^id: ([0-9]+)\nevent: (\S+)\ndata: .*\n\n", re.MULTILINE)
 
 
 class Line:
-    """One reader's connection; it takes nothing while it is `jammed`."""
+    """One reader's connection; it takes nothing while it does not flow."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_ours: bool = False) -> None:
+        self.is_ours = is_ours
         self.flows = asyncio.Event()
         self.flows.set()
         self.left = asyncio.Event()
@@ -37,6 +38,12 @@ class Line:
         self.ends += not message["more_body"]
         if not self.flows.is_set():
             await self.flows.wait()
+
+    def write_piece(self, piece: bytes) -> bool:
+        """`WRITE_PIECE`, as our own connections have it."""
+        takes = self.is_ours and self.flows.is_set()
+        self.got += piece if takes else b""
+        return takes
 
     async def receive(self) -> Any:
         """ASGI's."""
@@ -51,7 +58,7 @@ class Line:
 def listen(timeline: Timeline, line: Line) -> asyncio.Task[None]:
     """A reader from the start."""
     reader = _Reader(timeline, after=0, language="en")
-    return asyncio.create_task(reader.read(line.receive, line.send))
+    return asyncio.create_task(reader.read(line.receive, line.send, line.write_piece))
 
 
 async def wait_until(is_so: Callable[[], bool]) -> None:
@@ -61,10 +68,11 @@ async def wait_until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_slow_reader_holds_nobody_up_and_misses_nothing() -> None:
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_slow_reader_holds_nobody_up_and_misses_nothing(*, is_ours: bool) -> None:
     async with Workshop(ScriptedProvider(seconds=0.01)) as shop:
         timeline = await shop.engine.submit(order(6, max_workers=2))
-        slow, quick = Line(), Line()
+        slow, quick = Line(is_ours=is_ours), Line(is_ours=is_ours)
         slow.flows.clear()
         tasks = [listen(timeline, line) for line in (slow, quick)]
         await timeline.wait_finished(timeout_s=10)
