@@ -8,17 +8,32 @@ class Queue(Protocol):
     """Carries batch ids to a handler; the truth about batches is in the store alone."""
 
     def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
-        """From now on, run `handler` for each submitted batch."""
+        """From now on, run `handler` for each submitted batch.
+
+        A queue between processes runs it again when it raises, a few times at most. While the
+        queue drains or stops, a handler that raises (`Stopping`) leaves its batch to
+        another process, which begins it at once; one that returns has done with it.
+        """
         ...
 
     async def submit(self, batch_id: str) -> None:
-        """Have the batch run, soon; it waits while too many others run."""
+        """Have the batch run, soon; it waits while too many others run.
+
+        Raises:
+            StoreError: the queue is another server's, which does not take it.
+        """
         ...
 
     async def drain(self, *, timeout_s: float) -> bool:
-        """Whether everything submitted has run to its end within `timeout_s`."""
+        """Whether everything has run to its end within `timeout_s`, in a queue of this process.
+
+        A queue between processes takes nothing more, and looks only at what runs here.
+        """
         ...
 
     async def stop(self) -> None:
-        """Cancel what still runs or waits; return when nothing does."""
+        """Cancel what still runs or waits; return when nothing does.
+
+        A queue between processes leaves it to the others.
+        """
         ...
