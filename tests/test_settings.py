@@ -86,7 +86,9 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"API_PREFIX": "/.."}, "API_PREFIX"),
         ({"LLM_API_BASE": "http://[::1"}, "not a URL"),
         ({"LOG_RETENTION_DAYS": "9999999999"}, "LOG_RETENTION_DAYS"),
-        ({"STORE": "redis://x"}, "no support for several machines"),
+        ({"STORE": "redis://x"}, "STORE and QUEUE go together"),
+        ({"QUEUE": "redis://x"}, "STORE and QUEUE go together"),
+        ({"STORE": "redis://x", "QUEUE": "amqp://x"}, "QUEUE must be an address like redis://"),
         ({"API_TOKENS": "a:b"}, "no support for tokens"),
     ],
 )

@@ -2,38 +2,50 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
 from slideloom.engine.batches import BatchEngine
+from slideloom.engine.follower import Follower
 from slideloom.engine.lanes import Lane, Lanes
+from slideloom.engine.local_work import LocalWork
+from slideloom.engine.remote_work import RemoteWork
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
-from slideloom.engine.runs import EngineLimits
+from slideloom.engine.runs import EngineLimits, Runs
 from slideloom.engine.slide import SlideMaker, SlideRules
+from slideloom.engine.work import BatchWork
 from slideloom.errors import SettingsError, StorageFull
 from slideloom.exports.exporter import Exporter
 from slideloom.logs import Log, LogWriter, open_log
 from slideloom.metrics import Metrics
 from slideloom.providers.base import Provider
 from slideloom.providers.network import open_network
+from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
-from slideloom.stores.base import ImageStore, ResultCache
+from slideloom.stores.base import Doorbell, ImageStore, ResultCache
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
 from slideloom.tracing import Tracer
 
+if TYPE_CHECKING:
+    from slideloom.queues.redis import RedisQueue, RedisRunner
+    from slideloom.stores.redis import RedisBatchStore
+
+_STORE_CONNECTIONS = 3
+"""One for the doorbell; the queue has up to two more."""
 _HOUR_S = 3600.0
 _MB = 1024 * 1024
 _OTEL_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class Services(Struct, frozen=True, kw_only=True):
-    """One running service's parts."""
+    """The parts of a process that answers requests."""
 
     settings: Settings
     warnings: tuple[str, ...]
@@ -48,70 +60,198 @@ class Services(Struct, frozen=True, kw_only=True):
     log: Log
 
 
+class Bench(Struct, frozen=True, kw_only=True):
+    """The parts of a process that makes batches for others to answer for."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+    """As in `Services`."""
+    runs: Runs
+    queue: Queue
+    doorbell: Doorbell
+    provider: Provider
+    log: Log
+
+
+class _Base(Struct, frozen=True, kw_only=True):
+    """What every process has."""
+
+    settings: Settings
+    log_writer: LogWriter
+    log: Log
+    tracer: Tracer
+    doubts: tuple[str, ...]
+    store: "SqliteBatchStore | RedisBatchStore"
+    images: ImageStore
+    maker: SlideMaker
+    limits: EngineLimits
+    metrics: Metrics
+
+    def build_runs(self, queue: Queue) -> Runs:
+        """Batches made in this process."""
+        return Runs(
+            store=self.store,
+            queue=queue,
+            maker=self.maker,
+            limits=self.limits,
+            log=self.log,
+            metrics=self.metrics,
+            tracer=self.tracer,
+        )
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings, *, warnings: tuple[str, ...] = ()
 ) -> AsyncIterator[Services]:
-    """The service's parts, open; closed in the opposite order.
+    """The parts of a process that answers requests; closed in the opposite order.
+
+    It makes the batches itself, unless `settings.queue` carries them to workers.
 
     Raises:
         SettingsError: a folder cannot be written, or the provider's shape is not known.
         StoreError: the database cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        log_writer = _open_log_writer(settings)
-        stack.callback(log_writer.close)
-        log = open_log(log_writer)
-        tracer, doubts = open_tracer(os.environ)
-        stack.push_async_callback(tracer.close)
-        store = await SqliteBatchStore.open(
-            Path(settings.data_dir) / "slideloom.sqlite3",
-            cache_max_bytes=settings.cache_max_mb * _MB,
-        )
-        stack.push_async_callback(store.close)
-        log_writer.sweep()  # the store's lock says that no other service is here
-        images = await _open_images(settings)
-        stack.push_async_callback(images.close)
-        exporter = Exporter(images)
+        base = await _open_base(settings, stack)
+        exporter = Exporter(base.images)
         stack.callback(exporter.close)
-        lanes = Lanes(
-            [Lane(provider, start=settings.lane_start) for provider in open_providers(settings)],
-            log=log,
-            fallback_model=settings.fallback_model or None,
-        )
-        stack.push_async_callback(lanes.close_providers)
-        metrics = Metrics(models={lanes.first.model, settings.fallback_model})
         engine = BatchEngine(
-            store=store,
-            queue=LocalQueue(concurrency=settings.batch_max_concurrent),
-            maker=SlideMaker(
-                lanes=lanes,
-                images=images,
-                results=_to_results(settings, store, images, log),
-                rules=_to_rules(settings),
-            ),
-            limits=_to_limits(settings),
-            log=log,
-            metrics=metrics,
-            tracer=tracer,
+            store=base.store,
+            work=await _open_work(base, stack),
+            maker=base.maker,
+            limits=base.limits,
+            log=base.log,
         )
-        metrics.count_active(engine.active_count)
-        stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop(), name="loop lag"))
+        base.metrics.count_active(engine.active_count)
         await engine.start()
         # A server that stops in order has stopped the engine before; then this is nothing.
         stack.push_async_callback(engine.stop, grace_s=0.0)
         yield Services(
             settings=settings,
-            warnings=(*warnings, *doubts),
+            warnings=(*warnings, *base.doubts),
             engine=engine,
-            provider=lanes.first,
-            images=images,
+            provider=base.maker.lanes.first,
+            images=base.images,
             exporter=exporter,
-            metrics=metrics,
-            tracer=tracer,
-            log_writer=log_writer,
-            log=log,
+            metrics=base.metrics,
+            tracer=base.tracer,
+            log_writer=base.log_writer,
+            log=base.log,
         )
+
+
+@asynccontextmanager
+async def open_bench(settings: Settings, *, warnings: tuple[str, ...] = ()) -> AsyncIterator[Bench]:
+    """The parts of a worker; closed in the opposite order.
+
+    Raises:
+        SettingsError: as `open_services`; or it is not said where batches come from.
+        StoreError: as `open_services`.
+    """
+    if not settings.queue:
+        message = "a worker needs STORE and QUEUE: the redis:// addresses that the server has"
+        raise SettingsError(message)
+    async with AsyncExitStack() as stack:
+        base = await _open_base(settings, stack)
+        queue = await _open_runner(settings, base.log)
+        stack.push_async_callback(queue.close)
+        yield Bench(
+            settings=settings,
+            warnings=(*warnings, *base.doubts),
+            runs=base.build_runs(queue),
+            queue=queue,
+            doorbell=cast("RedisBatchStore", base.store),
+            provider=base.maker.lanes.first,
+            log=base.log,
+        )
+
+
+async def _open_base(settings: Settings, stack: AsyncExitStack) -> _Base:
+    log_writer = _open_log_writer(settings)
+    stack.callback(log_writer.close)
+    log = open_log(log_writer)
+    tracer, doubts = open_tracer(os.environ)
+    stack.push_async_callback(tracer.close)
+    store = await _open_store(settings)
+    stack.push_async_callback(store.close)
+    if not settings.store:
+        log_writer.sweep()  # the store's lock says that no other service is here
+    images = await _open_images(settings)
+    stack.push_async_callback(images.close)
+    lanes = Lanes(
+        [Lane(provider, start=settings.lane_start) for provider in open_providers(settings)],
+        log=log,
+        fallback_model=settings.fallback_model or None,
+    )
+    stack.push_async_callback(lanes.close_providers)
+    metrics = Metrics(models={lanes.first.model, settings.fallback_model})
+    stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop(), name="loop lag"))
+    results = _to_results(settings, store, images, log)
+    return _Base(
+        settings=settings,
+        log_writer=log_writer,
+        log=log,
+        tracer=tracer,
+        doubts=doubts,
+        store=store,
+        images=images,
+        maker=SlideMaker(lanes=lanes, images=images, results=results, rules=_to_rules(settings)),
+        limits=_to_limits(settings),
+        metrics=metrics,
+    )
+
+
+async def _open_store(settings: Settings) -> "SqliteBatchStore | RedisBatchStore":
+    max_bytes = settings.cache_max_mb * _MB
+    if settings.store:
+        with _needing_cluster("STORE"):
+            from slideloom.stores.redis import RedisBatchStore  # noqa: PLC0415 - an extra
+        return await RedisBatchStore.open(
+            settings.store, max_connections=_STORE_CONNECTIONS, cache_max_bytes=max_bytes
+        )
+    path = Path(settings.data_dir) / "slideloom.sqlite3"
+    return await SqliteBatchStore.open(path, cache_max_bytes=max_bytes)
+
+
+async def _open_work(base: _Base, stack: AsyncExitStack) -> BatchWork:
+    if not base.settings.queue:
+        runs = base.build_runs(LocalQueue(concurrency=base.settings.batch_max_concurrent))
+        return LocalWork(runs, store=base.store, log=base.log)
+    store = cast("RedisBatchStore", base.store)
+    queue = await _open_queue(base.settings)
+    stack.push_async_callback(queue.close)
+    return RemoteWork(
+        store=store,
+        queue=queue,
+        follower=Follower(store, store, log=base.log),
+        images=base.images,
+        log=base.log,
+    )
+
+
+async def _open_queue(settings: Settings) -> "RedisQueue":
+    """What only submits."""
+    with _needing_cluster("QUEUE"):
+        from slideloom.queues.redis import RedisQueue  # noqa: PLC0415 - an extra
+    return await RedisQueue.open(settings.queue)
+
+
+async def _open_runner(settings: Settings, log: Log) -> "RedisRunner":
+    with _needing_cluster("QUEUE"):
+        from slideloom.queues.redis import RedisRunner  # noqa: PLC0415 - an extra
+    return await RedisRunner.open_runner(
+        settings.queue, concurrency=settings.batch_max_concurrent, log=log
+    )
+
+
+@contextmanager
+def _needing_cluster(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        message = f"{name} is set, but {error.name} is missing; install slideloom[cluster]"
+        raise SettingsError(message) from error
 
 
 async def _end(chore: asyncio.Task[None]) -> None:

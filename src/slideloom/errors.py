@@ -33,6 +33,7 @@ SlideloomError
 ├── StoreError            our disk or database
 │   ├── StorageFull           no room (or no right) to keep a picture
 │   ├── Fenced                a newer run owns the batch
+│   ├── LogMoved              somebody else wrote to the batch meanwhile
 │   ├── NotTakenUp            the batch was left open, and is about to be taken up
 │   ├── NotWrittenYet         a wish is carried out, but not written down yet
 │   ├── UnreadableLog         a batch's record is not what we write
@@ -332,6 +333,13 @@ class Fenced(StoreError):
         super().__init__(f"batch {batch_id} is no longer at epoch {epoch}")
         self.batch_id = batch_id
         self.epoch = epoch
+
+
+class LogMoved(StoreError):
+    """Somebody else has written to the batch since it was read: look again, decide again."""
+
+    def __init__(self, batch_id: str, at: int) -> None:
+        super().__init__(f"the last event of batch {batch_id} is not number {at} any more")
 
 
 class NotTakenUp(StoreError):

@@ -29,8 +29,6 @@ _OUR_PREFIXES = ("BATCH_", "LLM_")
 _OLD_NAMES = {"LLM_TIMEOUT_SECONDS": "SLIDE_TIMEOUT_SECONDS"}
 """The original service's names for settings of ours; the new name wins."""
 _REFUSED = {
-    "STORE": "several machines",
-    "QUEUE": "several machines",
     "IMAGE_STORE": "object storage",
     "API_TOKENS": "tokens",
 }
@@ -40,6 +38,7 @@ _IGNORED = ("ALLOWED_HOSTS",)
 _SECRETS = ("LLM_API_KEY", "LLM_IMAGE_API_KEY")
 _LONG_KEY = 16
 """Characters from which on the last four give nothing away."""
+_REDIS = ("redis://", "rediss://", "unix://")
 _PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz", "/metrics")
 
 
@@ -56,6 +55,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Folder of the log files."""
     image_output_dir: str = "static/assets"
     """Folder of the pictures."""
+    store: str = ""
+    """Redis that keeps all batches, for several processes: redis://host:6379/0; none: DATA_DIR."""
+    queue: str = ""
+    """Redis that carries batches to `slideloom worker`; set with STORE. None: made in-process."""
     api_prefix: str = "/api"
     """In front of every API route."""
     allowed_origins: str = (
@@ -153,7 +156,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     def secrets(self) -> tuple[str, ...]:
         """What must never be seen in a log or an answer: each key, and all as they were set."""
         texts = (self.llm_api_key, self.llm_image_api_key)
-        parts = (part.strip() for text in texts for part in (text, *text.split(",")))
+        parts = [part.strip() for text in texts for part in (text, *text.split(","))]
+        parts += [urlsplit(address).password or "" for address in (self.store, self.queue)]
         return tuple(sorted({part for part in parts if part}, key=len, reverse=True))
 
 
@@ -300,6 +304,7 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
         if name in merged:
             message = f"{name} is set, but this version has no support for {what}; unset it"
             raise SettingsError(message)
+    _check_cluster(settings)
     if not math.isfinite(settings.max_cost_usd or 0.0):
         message = "MAX_COST_USD must be a number of dollars; leave it empty for no limit"
         raise SettingsError(message)
@@ -324,6 +329,16 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
     if wildcard:
         message = "ALLOWED_ORIGINS must name the origins; * would let any web page spend your money"
         raise SettingsError(message)
+
+
+def _check_cluster(settings: Settings) -> None:
+    if bool(settings.store) != bool(settings.queue):
+        message = "STORE and QUEUE go together: set both to a redis:// address, or neither"
+        raise SettingsError(message)
+    for name, address in (("STORE", settings.store), ("QUEUE", settings.queue)):
+        if address and not address.startswith(_REDIS):
+            message = f"{name} must be an address like redis://:password@host:6379/0"
+            raise SettingsError(message)
 
 
 def _is_url(text: str) -> bool:

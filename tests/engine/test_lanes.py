@@ -91,7 +91,7 @@ async def test_seat_granted_to_a_slide_that_is_cut_off_is_given_back() -> None:
         await run_all(shop.engine, 5)
         timeline = await shop.engine.submit(order(5, max_workers=5))
         await asyncio.sleep(10)
-        shop.engine._runs.roster.runs[timeline.state.batch_id].deadline.cut("cancelled")
+        shop.runs.roster.runs[timeline.state.batch_id].deadline.cut("cancelled")
         await timeline.wait_finished(timeout_s=60)
         assert shop.lanes._lanes[0].throttle.in_flight == 0
     assert timeline.state.count("error") == 5

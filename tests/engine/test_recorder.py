@@ -33,10 +33,15 @@ class SlowStore(MemoryBatchStore):
         self.sizes: list[int] = []
 
     async def append(
-        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+        self,
+        batch_id: str,
+        epoch: int | None,
+        events: Sequence[Event | Encoded],
+        *,
+        at: int | None = None,
     ) -> int:
         await asyncio.sleep(1)
-        seq = await super().append(batch_id, epoch, events)
+        seq = await super().append(batch_id, epoch, events, at=at)
         self.sizes.append(len(events))
         return seq
 

@@ -64,7 +64,7 @@ async def test_reader_of_an_ended_batch_sees_it_made_again() -> None:
         timeline = await shop.engine.submit(order(2))
         await timeline.wait_finished(timeout_s=10)
         told = len(timeline.feed)
-        shop.engine._runs.roster.forget_ended()
+        shop.runs.roster.forget_ended()
         reader = asyncio.create_task(read_to_end(timeline, after=told))
         await asyncio.sleep(1)
         await shop.engine.regenerate(timeline.state.batch_id, "slide-1")

@@ -18,7 +18,15 @@ from slideloom.domain.events import (
     SlidesReopened,
 )
 from slideloom.domain.keys import OnceKey
-from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, StoreUnusable, UnknownBatch
+from slideloom.errors import (
+    Fenced,
+    KeyReused,
+    LogMoved,
+    StorageFull,
+    StoreError,
+    StoreUnusable,
+    UnknownBatch,
+)
 from slideloom.stores.base import BatchStore, Encoded, encode_event
 from slideloom.stores.redis import RedisBatchStore
 from slideloom.stores.sqlite import SqliteBatchStore
@@ -336,3 +344,28 @@ async def test_store_that_was_removed_under_it_takes_nothing_more(tmp_path: Path
         with pytest.raises(StoreError, match="removed or replaced"):
             await ask()
     await store.close()
+
+
+async def test_write_behind_a_number_is_refused_once_the_log_has_moved(store: BatchStore) -> None:
+    epoch = await begin(store)
+    assert await store.append("b", None, [BatchStarted(at_s=2)], at=1) == 2
+    with pytest.raises(LogMoved):
+        await store.append("b", epoch, [BatchFinished(at_s=3, total_time_s=1)], at=1)
+    assert len(await store.read("b")) == 2
+    assert await store.append("b", epoch, [BatchFinished(at_s=3, total_time_s=1)], at=2) == 3
+    with pytest.raises(Fenced):
+        await store.append("b", epoch + 1, [BatchStarted(at_s=4)], at=3)
+
+
+async def test_active_are_batches_without_an_end(store: BatchStore) -> None:
+    assert await store.count_active() == 0
+    await begin(store, "a")
+    await begin(store, "b")
+    single = BatchSubmitted(at_s=1.0, order=order(1, is_single=True))
+    await store.create("one slide", single)
+    assert await store.count_active() == 2
+    failed = SlideFailed(at_s=2, place=0, error_code="timeout")
+    await store.append("a", 1, [failed, BatchFinished(at_s=3, total_time_s=1)])
+    assert await store.count_active() == 1
+    await store.append("a", None, [SlidesReopened(at_s=4, places=(0,))])
+    assert await store.count_active() == 2

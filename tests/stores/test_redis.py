@@ -23,8 +23,8 @@ from slideloom.engine import recorder
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import Fenced, StorageFull, StoreError, StoreUnusable, UnreadableLog
 from slideloom.stores import redis_doorbell, redis_link, redis_results
+from slideloom.stores.base import Missed, Ring
 from slideloom.stores.redis import RedisBatchStore
-from slideloom.stores.redis_doorbell import Missed, Ring
 from tests.stores.test_result_caches import result
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.followers import Followers
@@ -186,11 +186,12 @@ async def test_write_that_arrives_after_its_repeat_writes_nothing(
 ) -> None:
     async with opened(shared_redis.url, prefix=prefix) as store:
         await store.create("b", submitted())
-        args = (1, "", "2.0", b'{"event":"batch.started","at_s":2.0}')
-        assert await store._write(store._append, "b", args, token="t")  # noqa: S106 - a name == 2
+        token = "t"  # noqa: S105 - a name
+        args = (1, "", "", "2.0", b'{"event":"batch.started","at_s":2.0}')
+        assert await store._write(store._append, "b", args, token=token) == 2
         assert await store.lease("b") == 2
         assert await store.append("b", 2, [BatchStarted(at_s=3)]) == 3
-        assert await store._write(store._append, "b", args, token="t")  # noqa: S106 - a name == 2
+        assert await store._write(store._append, "b", args, token=token) == 2
         assert len(await store.read("b")) == 3
 
 

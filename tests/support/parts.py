@@ -17,11 +17,12 @@ from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.lanes import Lane, Lanes
+from slideloom.engine.local_work import LocalWork
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
-from slideloom.engine.runs import EngineLimits
+from slideloom.engine.runs import EngineLimits, Runs
 from slideloom.engine.slide import SlideMaker, SlideRules
-from slideloom.errors import Fenced, KeyReused, StorageFull, StoreError, UnknownBatch
+from slideloom.errors import Fenced, KeyReused, LogMoved, StorageFull, StoreError, UnknownBatch
 from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.providers.base import Checked, Drawn, DrawOrder
@@ -69,13 +70,20 @@ class MemoryBatchStore:
         return self.epochs[batch_id]
 
     async def append(
-        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+        self,
+        batch_id: str,
+        epoch: int | None,
+        events: Sequence[Event | Encoded],
+        *,
+        at: int | None = None,
     ) -> int:
         encoded = [encode_event(event) for event in events]
         await self._touch()
         if epoch not in {None, self.epochs.get(batch_id)} or batch_id not in self.epochs:
             raise Fenced(batch_id, epoch)
         log = self.logs[batch_id]
+        if at not in {None, len(log)}:
+            raise LogMoved(batch_id, at or 0)
         log.extend(one.event for one in encoded)
         return len(log)
 
@@ -96,6 +104,9 @@ class MemoryBatchStore:
 
     async def find_unfinished(self) -> list[str]:
         return [state.batch_id for state in self._states() if not state.is_final]
+
+    async def count_active(self) -> int:
+        return sum(not (one.is_final or one.order.is_single) for one in self._states())
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         self.keys = {text: kept for text, kept in self.keys.items() if kept[0].until_s > now_s}
@@ -340,15 +351,20 @@ class Workshop:
             "single_workers": 10,
             "keep_finished_s": 86400.0,
         }
-        self.engine = BatchEngine(
-            store=self.store,
+        shared: dict[str, Any] = {
+            "store": self.store,
+            "maker": self.maker,
+            "limits": EngineLimits(**limits | changes),
+            "log": log,
+        }
+        self.runs = Runs(
             queue=LocalQueue(concurrency=concurrency),
-            maker=self.maker,
-            limits=EngineLimits(**limits | changes),
-            log=log,
             metrics=self.metrics,
             tracer=Tracer(),
+            **shared,
         )
+        work = LocalWork(self.runs, store=self.store, log=log)
+        self.engine = BatchEngine(work=work, **shared)
 
     async def __aenter__(self) -> Self:
         await self.engine.start()

@@ -259,7 +259,7 @@ async def test_store_failure_is_503_and_logged_with_its_cause(
 async def test_bug_in_a_handler_is_a_500_problem_with_every_header(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.services.engine, "active_count", lambda: 1 / 0)
+    monkeypatch.setattr(service.services.engine, "count_active", lambda: 1 / 0)
     status, body, headers = await service.get("/api/slide/batch/active-count")
     assert (status, body["code"]) == (500, "internal")
     assert headers["X-Request-Id"] == body["request_id"]

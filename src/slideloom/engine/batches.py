@@ -8,24 +8,21 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from slideloom.clock import wall_s
-from slideloom.domain.batch import BatchState, fold
+from slideloom.domain.batch import BatchState
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.events import BatchOrder, BatchSubmitted
 from slideloom.domain.images import NotAPicture
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import to_summary
-from slideloom.engine.changes import Changes, choose_slides
 from slideloom.engine.estimates import estimate_batch
-from slideloom.engine.journal import log_batch_start
-from slideloom.engine.runs import EngineLimits, Runs
+from slideloom.engine.runs import EngineLimits
 from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import InvalidRequest, NotWrittenYet, Stopping, UnknownBatch
+from slideloom.engine.wishes import choose_slides
+from slideloom.engine.work import BatchWork
+from slideloom.errors import InvalidRequest, NotWrittenYet, Stopping
 from slideloom.logs import Log
-from slideloom.metrics import Metrics
-from slideloom.queues.base import Queue
 from slideloom.stores.base import BatchStore, Page
-from slideloom.tracing import Tracer
 
 _CLEANUP_EVERY_S = 600.0
 _ERRANDS_S = 5.0
@@ -39,37 +36,25 @@ _T = TypeVar("_T")
 
 
 class BatchEngine:
-    """Runs batches over a queue and keeps what it knows of them."""
+    """Batches to be made and asked about, wherever that is done."""
 
-    def __init__(  # noqa: PLR0913 - its parts, all named
+    def __init__(
         self,
         *,
         store: BatchStore,
-        queue: Queue,
+        work: BatchWork,
         maker: SlideMaker,
         limits: EngineLimits,
         log: Log,
-        metrics: Metrics,
-        tracer: Tracer,
     ) -> None:
         self._store = store
+        self._work = work
         self._maker = maker
         self._limits = limits
         self._log = log
-        self._runs = Runs(
-            store=store,
-            queue=queue,
-            maker=maker,
-            limits=limits,
-            log=log,
-            metrics=metrics,
-            tracer=tracer,
-        )
-        self._changes = Changes(self._runs, log=log)
         self._errands: set[asyncio.Task[Any]] = set()
         """What callers asked for and must not be left half done."""
-        self._chores: list[asyncio.Task[None]] = []
-        """What goes on by itself until the stop."""
+        self._chore: asyncio.Task[None] | None = None
 
     # Its life.
 
@@ -79,34 +64,32 @@ class BatchEngine:
         Raises:
             StoreError: what was left open cannot be read.
         """
-        await self._runs.resume_all()
-        self._chores = [
-            asyncio.create_task(self._runs.resume_late(), name="resume late"),
-            asyncio.create_task(self._clean_up(), name="clean up"),
-        ]
+        await self._work.start()
+        self._chore = asyncio.create_task(self._clean_up(), name="clean up")
 
     async def stop(self, *, grace_s: float) -> None:
         """Begin nothing new, give calls under way `grace_s`, then leave the rest to the next start.
 
         May be called again meanwhile, to cut the grace short.
         """
-        self._runs.close()
-        for chore in self._chores:
-            chore.cancel()
+        self._work.close()
+        if self._chore is not None:
+            self._chore.cancel()
         if self._errands:
             await asyncio.wait(self._errands, timeout=min(grace_s, _ERRANDS_S))
-        await self._runs.end(grace_s=grace_s)
+        await self._work.end(grace_s=grace_s)
         for errand in tuple(self._errands):
             errand.cancel()
 
     @property
     def stopping(self) -> asyncio.Event:
         """Set once the service shuts down."""
-        return self._runs.stopping
+        return self._work.stopping
 
     def refuse_if_stopping(self) -> None:
         """Raise `Stopping` once the service shuts down."""
-        self._runs.refuse_if_stopping()
+        if self.stopping.is_set():
+            raise Stopping
 
     # Orders.
 
@@ -137,7 +120,7 @@ class BatchEngine:
             KeyReused, Stopping, StoreError: as `submit_once`.
         """
         timeline, _ = await self.submit_once(order, key)
-        limit_s = self._runs.batch_timeout_s(timeline.state.order) + _LATE_S
+        limit_s = self._limits.batch_timeout_of(timeline.state.order) + _LATE_S
         if not await timeline.wait_finished(timeout_s=limit_s):
             message = "the end of a single slide"
             raise NotWrittenYet(message)
@@ -169,14 +152,8 @@ class BatchEngine:
         submitted = BatchSubmitted(at_s=wall_s(), order=order)
         taken_id = await self._store.create(batch_id, submitted, key=key)
         if taken_id != batch_id:
-            timeline = await self.get(taken_id)
-            if not timeline.state.is_final:  # then only its run can say when it ends
-                timeline = self._runs.get(taken_id).timeline
-            return timeline, True
-        run = self._runs.enrol(Timeline(fold(batch_id, [submitted])), epoch=1)
-        log_batch_start(self._log, run.state)
-        await self._runs.begin(run)
-        return run.timeline, False
+            return await self._work.get_told(taken_id), True
+        return await self._work.begin(batch_id, submitted), False
 
     # Changes to a batch that is there.
 
@@ -188,12 +165,7 @@ class BatchEngine:
             Stopping: the service is shutting down.
         """
         self.refuse_if_stopping()
-        timeline = await self.get(batch_id)
-        if not timeline.state.is_final:
-            run = self._runs.get(batch_id)
-            timeline = run.timeline
-            await self._carry_out(self._changes.cancel(run), name=f"cancel {batch_id}")
-        return timeline
+        return await self._carry_out(self._work.cancel(batch_id), name=f"cancel {batch_id}")
 
     async def retry(self, batch_id: str, slide_ids: Collection[str] | None = None) -> Timeline:
         """Make again what is not done: those slides, or all.
@@ -202,7 +174,7 @@ class BatchEngine:
             UnknownBatch, UnknownSlide: there is none.
             Stopping: the service is shutting down.
         """
-        wish = self._changes.reopen(batch_id, choose_slides(slide_ids), anew=False)
+        wish = self._work.reopen(batch_id, choose_slides(slide_ids), anew=False)
         return await self._carry_out(wish, name=f"retry {batch_id}")
 
     async def regenerate(self, batch_id: str, slide_id: str) -> Timeline:
@@ -211,7 +183,7 @@ class BatchEngine:
         Raises:
             UnknownBatch, UnknownSlide, Stopping: as `retry`.
         """
-        wish = self._changes.reopen(batch_id, choose_slides((slide_id,)), anew=True)
+        wish = self._work.reopen(batch_id, choose_slides((slide_id,)), anew=True)
         return await self._carry_out(wish, name=f"regenerate in {batch_id}")
 
     async def restore(self, batch_id: str, slide_id: str, version: int) -> Timeline:
@@ -221,7 +193,7 @@ class BatchEngine:
             SlideUnderWay: it is being made.
             UnknownBatch, UnknownSlide, Stopping: as `retry`.
         """
-        wish = self._changes.restore(batch_id, slide_id, version)
+        wish = self._work.restore(batch_id, slide_id, version)
         return await self._carry_out(wish, name=f"restore in {batch_id}")
 
     async def _see_through(self, errand: Coroutine[Any, Any, _T], *, name: str) -> _T:
@@ -254,25 +226,20 @@ class BatchEngine:
     # Answers.
 
     async def get(self, batch_id: str) -> Timeline:
-        """A batch's timeline: a live one without touching the disk.
+        """A batch's timeline.
 
         Raises:
             UnknownBatch: there is none, or its record has been cleaned up.
         """
-        if (known := self._runs.roster.find(batch_id)) is not None:
-            return known
-        log = await self._store.read(batch_id)
-        if not log:
-            raise UnknownBatch(batch_id)
-        return self._runs.roster.meet(batch_id, log)
+        return await self._work.get(batch_id)
 
     async def list_batches(self, *, limit: int, cursor: str | None) -> Page:
         """Batches, newest first; unfinished ones as they stand now."""
         page = await self._store.list_batches(limit=limit, cursor=cursor)
-        runs = self._runs.roster.runs
+        states = [self._work.find_live(line.batch_id) for line in page.batches]
         batches = tuple(
-            to_summary(runs[line.batch_id].state) if line.batch_id in runs else line
-            for line in page.batches
+            line if state is None else to_summary(state)
+            for line, state in zip(page.batches, states, strict=True)
         )
         return Page(batches=batches, next_cursor=page.next_cursor)
 
@@ -288,21 +255,25 @@ class BatchEngine:
         """The keys that were refused, in words."""
         return self._maker.lanes.list_stops()
 
+    async def count_active(self) -> int:
+        """How many batches have not ended, wherever they are made."""
+        return await self._work.count_active()
+
     def active_count(self) -> int:
-        """How many batches have not ended."""
-        states = [run.state for run in self._runs.roster.runs.values()]
-        return sum(not state.is_final and not state.order.is_single for state in states)
+        """How many batches are made in this process."""
+        states = self._work.list_live()
+        return sum(not (state.is_final or state.order.is_single) for state in states)
 
     def cut_off_count(self) -> int:
-        """Slides of batches that have not ended which a stop cut off, and which may be charged."""
-        slides = (slide for run in self._runs.roster.runs.values() for slide in run.state.slides)
+        """Slides of batches made here which a stop cut off, and which may be charged."""
+        slides = (slide for state in self._work.list_live() for slide in state.slides)
         return sum(
             slide.error_code == "interrupted" and bool(slide.possibly_billed) for slide in slides
         )
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""
-        return self._runs.mean_slide_s()
+        return self._work.mean_slide_s()
 
     # Housekeeping.
 
@@ -319,7 +290,7 @@ class BatchEngine:
                     pictures = await self._maker.images.forget_old(before_s=before_s)
                     self._log.info("pictures_cleaned_up", pictures=pictures)
                 if forgotten:
-                    self._runs.roster.forget_ended()
+                    self._work.forget_ended()
                     self._log.info("records_cleaned_up", batches=forgotten)
             except Exception as error:  # noqa: BLE001 - a background loop outlives its errors
                 self._log.error("clean_up_failed", exc_info=error)

@@ -1,25 +1,21 @@
-"""What users want of a batch that is there: stop it, make slides again, show earlier pictures."""
+"""What users want of a batch that is made here, or was: carried out by the run that writes it."""
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from slideloom.clock import wall_s
-from slideloom.domain.batch import BatchState, can_reopen
-from slideloom.domain.events import BatchCancelled, SlideRestored, SlidesReopened
+from slideloom.domain.events import BatchCancelled, SlidesReopened
 from slideloom.engine.journal import log_batch_start
 from slideloom.engine.run import BatchRun
 from slideloom.engine.runs import Runs
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import SlideUnderWay, UnknownSlide, UnknownVersion
+from slideloom.engine.wishes import Choice, decide_reopening, decide_restoring
 from slideloom.logs import Log
 
 _CANCEL_S = 5.0
 """How long a cancel waits for the batch's end; a picture that is just being kept is kept."""
-
-Choice = Callable[[BatchState], Sequence[int]]
-"""The places of the slides that are wanted once more."""
 
 
 class Changes:
@@ -48,12 +44,11 @@ class Changes:
             UnknownBatch: there is none.
         """
         async with self._holding(batch_id) as run:
-            slides = run.state.slides
-            places = [place for place in choose(run.state) if can_reopen(slides[place], anew=anew)]
+            reopening = decide_reopening(run.state, choose, anew=anew)
             if run.has_begun:
                 self._runs.restart_clock(run)
-            if places:
-                await self._make_again(run, places, anew=anew)
+            if reopening is not None:
+                await self._make_again(run, reopening)
             return run.timeline
 
     async def restore(self, batch_id: str, slide_id: str, version: int) -> Timeline:
@@ -64,19 +59,14 @@ class Changes:
             UnknownBatch, UnknownSlide: there is none.
         """
         async with self._holding(batch_id) as run:
-            place = find_place(run.state, slide_id)
-            slide = run.state.slides[place]
-            if not slide.is_final:
-                raise SlideUnderWay(slide_id)
-            if not 1 <= version <= len(slide.versions):
-                raise UnknownVersion(slide_id, str(version))
-            if slide.picture is not slide.versions[version - 1]:
-                await run.record(SlideRestored(at_s=wall_s(), place=place, version=version))
+            restoring = decide_restoring(run.state, slide_id, version)
+            if restoring is not None:
+                await run.record(restoring)
             return run.timeline
 
-    async def _make_again(self, run: BatchRun, places: Sequence[int], *, anew: bool) -> None:
-        await run.record(SlidesReopened(at_s=wall_s(), places=tuple(places), anew=anew))
-        log_batch_start(self._log, run.state, places=places)
+    async def _make_again(self, run: BatchRun, reopening: SlidesReopened) -> None:
+        await run.record(reopening)
+        log_batch_start(self._log, run.state, places=reopening.places)
         run.notice()
         if not run.has_begun:
             await self._runs.begin(run)
@@ -107,29 +97,3 @@ class Changes:
                 break
         self._runs.refuse_if_stopping()
         return run
-
-
-def choose_slides(slide_ids: Collection[str] | None) -> Choice:
-    """Those slides, or all.
-
-    The choice raises `UnknownSlide` when the batch has no such slide.
-    """
-
-    def choose(state: BatchState) -> list[int]:
-        if slide_ids is None:
-            return list(range(len(state.slides)))
-        return [find_place(state, slide_id) for slide_id in dict.fromkeys(slide_ids)]
-
-    return choose
-
-
-def find_place(state: BatchState, slide_id: str) -> int:
-    """Where the slide stands in the batch, 0-based.
-
-    Raises:
-        UnknownSlide: nowhere.
-    """
-    for place, slide in enumerate(state.order.slides):
-        if slide.id == slide_id:
-            return place
-    raise UnknownSlide(slide_id)

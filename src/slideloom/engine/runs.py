@@ -4,12 +4,14 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct
 
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchOrder
+from slideloom.domain.events import BatchOrder, BatchResumed, Event, SlidesReopened
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.lanes import SINGLES
 from slideloom.engine.recorder import Recorder
@@ -25,6 +27,7 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import (
     Fenced,
+    LogMoved,
     NotTakenUp,
     SlideErrorCode,
     Stopping,
@@ -35,7 +38,7 @@ from slideloom.errors import (
 from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
-from slideloom.stores.base import BatchStore
+from slideloom.stores.base import BatchStore, Doorbell, Ring
 from slideloom.tracing import Fact, Tracer, within
 
 _LAST_WRITES_S = 5.0
@@ -61,6 +64,13 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
     keep_pictures_s: float = 0.0
     """How long pictures are kept; 0: for ever."""
     resume_in_flight: InFlightPolicy = "fail"
+
+    def batch_timeout_of(self, order: BatchOrder) -> float:
+        """How long a run of it may take."""
+        if self.batch_timeout_s:
+            return self.batch_timeout_s
+        rounds = math.ceil(len(order.slides) / order.max_workers)
+        return max(_MIN_BATCH_TIMEOUT_S, self.slide_timeout_s * rounds)
 
 
 class Runs:
@@ -102,6 +112,7 @@ class Runs:
             slots=self._single_slots if order.is_single else asyncio.Semaphore(order.max_workers),
             party=SINGLES if order.is_single else timeline.state.batch_id,
         )
+        run.recorder.heed = partial(self._obey, run)
         if self.stopping.is_set():
             run.deadline.close(_last_code(run))
         self.roster.add(run)
@@ -158,30 +169,62 @@ class Runs:
             if run is not None:
                 await self.begin(run)
 
-    async def _resume(self, batch_id: str) -> BatchRun | None:
+    async def make(self, batch_id: str) -> None:
+        """Take up a batch that was begun elsewhere, and run it to its end: a worker's whole work.
+
+        Raises:
+            NotTakenUp: the store did not give it; it is to be asked for again.
+            Stopping: it has not ended, as this process is going to.
+        """
+        while (run := self.roster.runs.get(batch_id)) is not None:  # given to us once more
+            await run.is_over.wait()
+        self.refuse_if_stopping()
+        run = await self._resume(batch_id, is_new=True)
+        if run is not None:
+            await self.run(batch_id)
+            if not run.state.is_final:
+                self.refuse_if_stopping()
+        if batch_id in self._unresumed:
+            self._unresumed.discard(batch_id)
+            raise NotTakenUp(batch_id)
+
+    async def listen(self, doorbell: Doorbell) -> None:
+        """Take in what others write to batches made here, as it happens, without end."""
+        async for news in doorbell.listen():
+            if isinstance(news, Ring):
+                run = self.roster.runs.get(news.batch_id)
+                if run is not None and news.seq > run.state.seq:
+                    run.recorder.look(news.seq)
+            else:
+                for run in self.roster.runs.values():
+                    run.recorder.look(run.state.seq + 1)
+
+    def _obey(self, run: BatchRun, news: Sequence[Event]) -> None:
+        """Do what others wrote that is wanted of the batch; what they made of it is known."""
+        if any(isinstance(event, BatchResumed) for event in news):
+            run.deadline.leave()
+        elif run.state.is_final:  # ended over our head: it was cancelled
+            run.deadline.cut(None)
+        elif run.state.is_cancelled:
+            run.deadline.cut("cancelled")
+        elif any(isinstance(event, SlidesReopened) for event in news):
+            self.restart_clock(run)
+        run.notice()
+
+    async def _resume(self, batch_id: str, *, is_new: bool = False) -> BatchRun | None:
         """Bring an unfinished batch's log in order; its run, if it is to go on.
 
         Its trace is a new one: the one it was ordered in ended with the process.
         """
         with within(self._tracer.begin("resume", None, batch_id=batch_id)):
-            return await self._take_up(batch_id)
+            return await self._take_up(batch_id, is_new=is_new)
 
-    async def _take_up(self, batch_id: str) -> BatchRun | None:
+    async def _take_up(self, batch_id: str, *, is_new: bool) -> BatchRun | None:
         self._unresumed.add(batch_id)
         try:
             epoch = await self._store.lease(batch_id)
-            log = await self._store.read(batch_id)
-            state = fold(batch_id, log)
-            if state.is_final:  # whoever had it ended it just now
-                self._unresumed.discard(batch_id)
-                return None
-            found = await find_left_behind(state, self._maker.images)
-            policy = self._limits.resume_in_flight
-            events = plan_resume(state, found=found, policy=policy, at_s=wall_s())
-            seq = await self._store.append(batch_id, epoch, events)
-            whole = [*log, *events]
-            if seq > len(whole):  # late costs of an earlier run came in between
-                whole = await self._store.read(batch_id)
+            log, events = await self._bring_in_order(batch_id, epoch, is_new=is_new)
+            timeline = self.roster.meet(batch_id, [*log, *events])
         except StoreError as error:  # keeps no other batch from being served
             self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
             if isinstance(error, UnreadableLog):
@@ -192,14 +235,30 @@ class Runs:
             self._unresumed.discard(batch_id)
             return None
         self._unresumed.discard(batch_id)
-        timeline = self.roster.meet(batch_id, whole)
         state = timeline.state
-        log_cut_off(self._log, state, events, log)
-        self._log.warning("batch_resumed", batch_id=batch_id)
-        if state.is_final:
-            log_batch_end(self._log, state)
-            return None
-        return self.enrol(timeline, epoch=epoch)
+        if events:
+            log_cut_off(self._log, state, events, log)
+            self._log.warning("batch_resumed", batch_id=batch_id)
+            if state.is_final:
+                log_batch_end(self._log, state)
+        return None if state.is_final else self.enrol(timeline, epoch=epoch)
+
+    async def _bring_in_order(
+        self, batch_id: str, epoch: int, *, is_new: bool
+    ) -> tuple[list[Event], list[Event]]:
+        """A batch's log, and what was to be written behind it before it can go on."""
+        while True:
+            log = await self._store.read(batch_id)
+            state = fold(batch_id, log)
+            # Whoever had it may have ended it just now; or nothing has been done for it yet.
+            if state.is_final or (is_new and len(log) == 1):
+                return log, []
+            found = await find_left_behind(state, self._maker.images)
+            policy = self._limits.resume_in_flight
+            events = plan_resume(state, found=found, policy=policy, at_s=wall_s())
+            with suppress(LogMoved):  # late costs of an earlier run, or somebody's wish
+                await self._store.append(batch_id, epoch, events, at=state.seq)
+                return log, events
 
     # Running them.
 
@@ -225,7 +284,7 @@ class Runs:
             span.note(outcome=run.state.status)
 
     async def _run(self, run: BatchRun) -> None:
-        batch_id, timeout_s = run.batch_id, self.batch_timeout_s(run.state.order)
+        batch_id, timeout_s = run.batch_id, self._limits.batch_timeout_of(run.state.order)
         try:
             await run_batch(
                 run, self._maker, timeout_s=timeout_s, log=self._log, metrics=self._metrics
@@ -242,7 +301,7 @@ class Runs:
 
     def restart_clock(self, run: BatchRun) -> None:
         """Give a run that is under way its whole time again."""
-        run.deadline.start(self.batch_timeout_s(run.state.order))
+        run.deadline.start(self._limits.batch_timeout_of(run.state.order))
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""
@@ -266,13 +325,6 @@ class Runs:
         except Exception as error:  # noqa: BLE001 - as above
             self._log.error("batch_not_ended", batch_id=run.batch_id, exc_info=error)
             self._unresumed.add(run.batch_id)
-
-    def batch_timeout_s(self, order: BatchOrder) -> float:
-        """How long a run of it may take."""
-        if self._limits.batch_timeout_s:
-            return self._limits.batch_timeout_s
-        rounds = math.ceil(len(order.slides) / order.max_workers)
-        return max(_MIN_BATCH_TIMEOUT_S, self._limits.slide_timeout_s * rounds)
 
     # Stopping.
 

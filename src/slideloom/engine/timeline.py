@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
-from slideloom.clock import monotonic_s
+from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState, apply, fold
-from slideloom.domain.events import Event
+from slideloom.domain.events import BatchResumed, Event
 from slideloom.domain.feed import FeedItem, to_feed
 
 
@@ -29,15 +29,20 @@ class Timeline:
         self._listeners: set[Callable[[], None]] = set()
 
     @classmethod
-    def replay(cls, batch_id: str, log: Sequence[Event]) -> Self:
+    def replay(cls, batch_id: str, log: Sequence[Event], *, goes_on: bool = False) -> Self:
         """The timeline of a batch whose log is there already.
+
+        Its time is what the log says; unless it `goes_on`, being made elsewhere or waiting.
 
         Raises:
             UnreadableLog: it is not what we write.
         """
         timeline = cls(fold(batch_id, log[:1]))
         timeline._take_in(log[1:])
-        timeline._spent_s = timeline.state.logged_s
+        state = timeline.state
+        timeline._spent_s, timeline._since_s = state.logged_s, monotonic_s()
+        if goes_on and not state.is_final:
+            timeline._spent_s = state.spent_s + max(0.0, wall_s() - state.wanted_at_s)
         return timeline
 
     @property
@@ -111,8 +116,9 @@ class Timeline:
             was_final = self.state.is_final
             self.state = apply(self.state, event)
             self.feed += to_feed(self.state, event, after=len(self.feed))
-            if was_final and not self.state.is_final:
+            if isinstance(event, BatchResumed) or (was_final and not self.state.is_final):
                 self._spent_s, self._since_s = self.state.spent_s, monotonic_s()
+            if was_final and not self.state.is_final:
                 self._over.clear()
         if self.state.is_final:
             self._over.set()

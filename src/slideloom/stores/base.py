@@ -1,6 +1,6 @@
 """What the engine asks of a store, whichever it is."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -112,15 +112,22 @@ class BatchStore(Protocol):
         ...
 
     async def append(
-        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+        self,
+        batch_id: str,
+        epoch: int | None,
+        events: Sequence[Event | Encoded],
+        *,
+        at: int | None = None,
     ) -> int:
         """Write `events` durably; the sequence number (from 1) of the last.
 
         Those that are encoded already are not encoded again. Without an epoch they are
-        written whoever runs the batch: only for what takes no part in a run.
+        written whoever runs the batch. With `at` they are written only if the last event
+        there has that number.
 
         Raises:
             Fenced: another run has leased the batch since, or there is none (any more).
+            LogMoved: the last event has another number than `at`.
             UnicodeEncodeError: as `encode_event`; nothing was written.
         """
         ...
@@ -141,6 +148,10 @@ class BatchStore(Protocol):
         """The ids of all batches whose log has no end, oldest first."""
         ...
 
+    async def count_active(self) -> int:
+        """How many batches have no end, single slides apart."""
+        ...
+
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """Drop the logs of batches that ended before that wall-clock time; how many.
 
@@ -154,6 +165,29 @@ class BatchStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was asked and let go of the disk."""
+        ...
+
+
+class Ring(Struct, frozen=True):
+    """A batch's log has grown."""
+
+    batch_id: str
+    seq: int
+    """The number of its last event."""
+
+
+class Missed(Struct, frozen=True):
+    """From now on every ring is heard; what was written before may have gone unheard."""
+
+
+class Doorbell(Protocol):
+    """What other processes write to a store that is shared."""
+
+    def listen(self) -> AsyncGenerator[Ring | Missed, None]:
+        """Whatever is appended to any batch, by whichever process, until the store is closed.
+
+        The first is a `Missed`, and one follows each time rings may have been lost.
+        """
         ...
 
 

@@ -16,17 +16,26 @@ from slideloom.domain.status import BatchSummary, to_summary
 from slideloom.errors import (
     Fenced,
     KeyReused,
+    LogMoved,
     StoreError,
     StoreUnusable,
     UnknownBatch,
     UnreadableLog,
 )
-from slideloom.stores.base import CachedResult, Encoded, Page, decode_log, encode_event
+from slideloom.stores.base import (
+    CachedResult,
+    Encoded,
+    Missed,
+    Page,
+    Ring,
+    decode_log,
+    encode_event,
+)
 from slideloom.stores.cursor import parse_cursor, to_cursor
-from slideloom.stores.redis_doorbell import Missed, Ring, listen
+from slideloom.stores.redis_doorbell import listen
 from slideloom.stores.redis_link import RedisLink
 from slideloom.stores.redis_results import RedisResults
-from slideloom.stores.redis_scripts import APPEND, CREATE, FORGET, LEASE
+from slideloom.stores.redis_scripts import APPEND, CREATE, FORGET, LEASE, MOVED
 
 _CACHE_MAX_BYTES: Final = 50 * 1024**3
 """As the embedded store's."""
@@ -129,13 +138,19 @@ class RedisBatchStore:
         return int(epoch)
 
     async def append(
-        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+        self,
+        batch_id: str,
+        epoch: int | None,
+        events: Sequence[Event | Encoded],
+        *,
+        at: int | None = None,
     ) -> int:
         """See `BatchStore`."""
         encoded = [encode_event(event) for event in events]
         bodies = tuple(one.body for one in encoded)
         latest_s = encoded[-1].event.at_s if encoded else 0.0
-        args = ("" if epoch is None else epoch, _find_turn(encoded), repr(latest_s), *bodies)
+        where = ("" if epoch is None else epoch, "" if at is None else at)
+        args = (*where, _find_turn(encoded), repr(latest_s), *bodies)
         what = (batch_id, epoch, bodies)
         token = self._in_doubt.pop(what, None) or _new_token()
         try:
@@ -145,6 +160,8 @@ class RedisBatchStore:
             raise
         if seq is None:
             raise Fenced(batch_id, epoch)
+        if seq == MOVED:
+            raise LogMoved(batch_id, at or 0)
         return int(seq)
 
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
@@ -167,6 +184,11 @@ class RedisBatchStore:
         """See `BatchStore`."""
         found = await self._ask(lambda redis: redis.zrange(f"{self._prefix}unfinished", 0, -1))
         return [batch_id.decode() for batch_id in found]
+
+    async def count_active(self) -> int:
+        """See `BatchStore`."""
+        names = [f"{self._prefix}unfinished", f"{self._prefix}created"]  # singles are in one only
+        return int(await self._ask(lambda redis: redis.zintercard(2, names)))
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""

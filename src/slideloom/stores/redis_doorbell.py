@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from msgspec import Struct
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from slideloom.stores.base import Missed, Ring
 from slideloom.stores.redis_link import RedisLink
 
 _QUIET_S: Final = 10.0
@@ -16,18 +16,6 @@ _QUIET_S: Final = 10.0
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 """Between tries to get the connection back: doubled from the first to this."""
-
-
-class Ring(Struct, frozen=True):
-    """A batch's log has grown."""
-
-    batch_id: str
-    seq: int
-    """The number of its last event."""
-
-
-class Missed(Struct, frozen=True):
-    """From now on every ring is heard; what was written before may have gone unheard."""
 
 
 async def listen(link: RedisLink, channel: str) -> AsyncGenerator[Ring | Missed, None]:

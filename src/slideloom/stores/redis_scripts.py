@@ -88,20 +88,25 @@ return epoch
 )
 """Of: batch, token. The new epoch; nothing when there is no such batch."""
 
+MOVED: Final = -1
+"""Instead of a number: the last event has another one than was said."""
+
 APPEND: Final = (
     _HEAD
     + _ADD
     + """
-local token, epoch, turn, latest_s = unpack(ARGV, 2, 5)
+local token, epoch, at, turn, latest_s = unpack(ARGV, 2, 6)
 local answered = redis.call('HGET', answers, token)
 if answered then return tonumber(answered) end
 local current = redis.call('HGET', meta, 'epoch')
 if not current or (epoch ~= '' and epoch ~= current) then return false end
-return add(token, turn, latest_s, 6)
+if at ~= '' and tonumber(at) ~= redis.call('XLEN', events) then return -1 end
+return add(token, turn, latest_s, 7)
 """
 )
-"""Of: batch, token, epoch ('': whoever runs it), 'ended' or 'open' or '' as the batch is from now
-on or as before, when the last event happened, the events. The last number; nothing when fenced."""
+"""Of: batch, token, epoch ('': whoever runs it), the last event's number ('': whichever),
+'ended' or 'open' or '' as the batch is from now on or as before, when the last event happened, the
+events. The last number; nothing when fenced, `MOVED` when it is another one than was said."""
 
 FORGET: Final = (
     _HEAD_THAT_FREES

@@ -20,7 +20,7 @@ from slideloom.domain.events import (
 )
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import BatchSummary, to_summary
-from slideloom.errors import Fenced, KeyReused, StoreError, UnknownBatch
+from slideloom.errors import Fenced, KeyReused, LogMoved, StoreError, UnknownBatch
 from slideloom.stores.base import CachedResult, Encoded, Page, decode_log, encode_event
 from slideloom.stores.cursor import parse_cursor, to_cursor
 from slideloom.stores.lock import FolderLock
@@ -80,11 +80,16 @@ class SqliteBatchStore:
         return await self._ask(lambda db: _lease(db, batch_id))
 
     async def append(
-        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+        self,
+        batch_id: str,
+        epoch: int | None,
+        events: Sequence[Event | Encoded],
+        *,
+        at: int | None = None,
     ) -> int:
         """See `BatchStore`."""
         encoded = [encode_event(event) for event in events]
-        return await self._ask(lambda db: _append(db, batch_id, epoch, encoded))
+        return await self._ask(lambda db: _append(db, batch_id, epoch, encoded, at=at))
 
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
         """See `BatchStore`."""
@@ -115,6 +120,11 @@ class SqliteBatchStore:
             ).fetchall()
         )
         return [row[0] for row in rows]
+
+    async def count_active(self) -> int:
+        """See `BatchStore`."""
+        query = "select count(*) from batch where finished_at_s is null and summary is not null"
+        return int((await self._ask(lambda db: db.execute(query).fetchone()))[0])
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""
@@ -193,7 +203,12 @@ def _lease(db: sqlite3.Connection, batch_id: str) -> int:
 
 
 def _append(
-    db: sqlite3.Connection, batch_id: str, epoch: int | None, encoded: Sequence[Encoded]
+    db: sqlite3.Connection,
+    batch_id: str,
+    epoch: int | None,
+    encoded: Sequence[Encoded],
+    *,
+    at: int | None = None,
 ) -> int:
     row = db.execute("select epoch from batch where id = ?", (batch_id,)).fetchone()
     if row is None or epoch not in {None, row[0]}:
@@ -201,6 +216,8 @@ def _append(
     seq: int = db.execute(
         "select coalesce(max(seq), 0) from event where batch = ?", (batch_id,)
     ).fetchone()[0]
+    if at not in {None, seq}:
+        raise LogMoved(batch_id, at or 0)
     db.executemany(
         "insert into event (batch, seq, body) values (?, ?, ?)",
         [(batch_id, seq + n, one.body) for n, one in enumerate(encoded, start=1)],

@@ -146,7 +146,7 @@ async def list_batches(request: Request) -> Response:
 
 async def active_count(request: Request) -> Response:
     """How many batches have not ended."""
-    return json_response(ActiveCount(services(request).engine.active_count()))
+    return json_response(ActiveCount(await services(request).engine.count_active()))
 
 
 def locate(request: Request, timeline: Timeline) -> dict[str, str]:

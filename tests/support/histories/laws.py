@@ -77,7 +77,7 @@ def live_state_is_the_folded_log(users: Users) -> bool:
     world = users.world
     return not world.life.passage.is_open or all(
         _is_alike(run.state, world.books.batches[batch_id])
-        for batch_id, run in world.life.engine._runs.roster.runs.items()
+        for batch_id, run in world.life.shop.runs.roster.runs.items()
         if _is_idle(run.recorder)
     )
 

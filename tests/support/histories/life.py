@@ -51,7 +51,7 @@ def find_leaks(life: Life, setup: Setup) -> list[str]:
 
 
 def _count_held(life: Life, setup: Setup) -> dict[str, int]:
-    lanes, engine, runs = life.shop.lanes, life.engine, life.engine._runs
+    lanes, engine, runs = life.shop.lanes, life.engine, life.shop.runs
     queue: Any = runs._queue
     return {
         "a lane's call": lanes._lanes[0].throttle.in_flight,

@@ -180,7 +180,7 @@ class Users:
 
         async def wait() -> Timeline:
             timeline = await engine.get(batch_id)
-            if batch_id in engine._runs.roster.runs:
+            if batch_id in self.world.life.shop.runs.roster.runs:
                 await timeline.wait_finished(timeout_s=None)
             return timeline
 
@@ -251,7 +251,7 @@ class Users:
         try:
             answer = await call()
         except StoreError as error:
-            is_waiting = batch_id in life.engine._runs._unresumed
+            is_waiting = batch_id in life.shop.runs._unresumed
             if self.world.books.dice.fell_at_s < since_s and not is_waiting:
                 self.world.books.complain("only_a_failing_store_is_blamed", what, repr(error))
         except Stopping:

@@ -96,10 +96,15 @@ class WitnessedStore:
         return await self._passage.through(create)
 
     async def append(
-        self, batch_id: str, epoch: int | None, events: Sequence[Event | Encoded]
+        self,
+        batch_id: str,
+        epoch: int | None,
+        events: Sequence[Event | Encoded],
+        *,
+        at: int | None = None,
     ) -> int:
         async def append() -> int:
-            seq: int = await self._store.append(batch_id, epoch, events)
+            seq: int = await self._store.append(batch_id, epoch, events, at=at)
             self._written(batch_id, [encode_event(event).event for event in events])
             return seq
 

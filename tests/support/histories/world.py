@@ -140,7 +140,7 @@ class World:
         return life
 
     def _watch_slots(self, life: Life) -> None:
-        roster = life.engine._runs.roster
+        roster = life.shop.runs.roster
         drop = roster.drop
 
         def watch(run: BatchRun) -> None:
@@ -204,7 +204,7 @@ class World:
     def can_be_taken_over(self) -> bool:
         """Whether nothing that users asked of this life is under way, and it is the only one."""
         engine = self.life.engine
-        return self.zombie is None and not engine._errands and not engine._runs._unresumed
+        return self.zombie is None and not engine._errands and not self.life.shop.runs._unresumed
 
     async def stop(self, *, grace_s: float, policy: InFlightPolicy) -> None:
         """Stop in order, look that nothing is left, and start anew."""

@@ -1,0 +1,124 @@
+"""Batches that other processes make, as they stand in a store that is shared."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from slideloom.domain.events import Event, SlideDone
+from slideloom.engine.known import Known
+from slideloom.engine.timeline import Timeline
+from slideloom.errors import StoreError, UnknownBatch
+from slideloom.logs import Log
+from slideloom.stores.base import BatchStore, Doorbell, Ring
+
+_AGAIN_S = 1.0
+"""Between tries to read what the store did not give."""
+_RECENT_SLIDES = 50
+"""How many finished slides the advice on duration rests on."""
+
+
+class Follower:
+    """Timelines kept up to date by the store's doorbell; `run` is to be under way meanwhile.
+
+    Who asks is answered from the store, so that whatever was written before is in the answer,
+    by whichever process; the doorbell serves those who wait and watch.
+    """
+
+    def __init__(self, store: BatchStore, doorbell: Doorbell, *, log: Log) -> None:
+        self._store = store
+        self._doorbell = doorbell
+        self._log = log
+        self._known = Known()
+        self._behind: set[str] = set()
+        """Batches whose news the store did not give."""
+        self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
+
+    async def get(self, batch_id: str) -> Timeline:
+        """A batch's timeline, up to date.
+
+        Raises:
+            UnknownBatch: there is none, or its record has been cleaned up.
+        """
+        timeline = self._known.find(batch_id)
+        if timeline is None or not await self._catch_up(timeline):
+            log = await self._store.read(batch_id)
+            if not log:
+                raise UnknownBatch(batch_id)
+            timeline = self.meet(batch_id, log)
+        self._known.keep(timeline)
+        return timeline
+
+    def meet(self, batch_id: str, log: Sequence[Event]) -> Timeline:
+        """The batch's timeline by its whole log.
+
+        Raises:
+            UnreadableLog: it is not what we write.
+        """
+        timeline = self._known.find(batch_id)
+        if timeline is None:
+            timeline = Timeline.replay(batch_id, log, goes_on=True)
+            self._known.add(timeline)
+        self._announce(timeline, log[timeline.state.seq :])
+        return timeline
+
+    def mean_slide_s(self) -> float | None:
+        """How long a slide took lately, of batches followed here; `None` before the first."""
+        return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
+
+    async def run(self) -> None:
+        """Tell whoever waits or watches, as news come, without end."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(), name="listen to the doorbell")
+            group.create_task(self._catch_up_late(), name="catch up late")
+
+    def close(self) -> None:
+        """Let everybody go who waits or watches."""
+        for timeline in self._known:
+            timeline.close()
+
+    async def _listen(self) -> None:
+        async for news in self._doorbell.listen():
+            if isinstance(news, Ring):
+                timeline = self._known.find(news.batch_id)
+                if timeline is not None and news.seq != timeline.state.seq:
+                    await self._try_to_catch_up(timeline)
+            else:
+                for timeline in self._known:
+                    await self._try_to_catch_up(timeline)
+
+    async def _catch_up_late(self) -> None:
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            for batch_id in tuple(self._behind):
+                self._behind.discard(batch_id)
+                if (timeline := self._known.find(batch_id)) is not None:
+                    await self._try_to_catch_up(timeline)
+
+    async def _try_to_catch_up(self, timeline: Timeline) -> None:
+        try:
+            await self._catch_up(timeline)
+        except StoreError:
+            self._behind.add(timeline.state.batch_id)
+        except Exception as error:  # noqa: BLE001 - one batch's record holds up no other
+            self._log.error("batch_not_followed", exc_info=error)
+
+    async def _catch_up(self, timeline: Timeline) -> bool:
+        """Announce what is new; `False`: the log is not what it was, so this timeline is over."""
+        batch_id, known = timeline.state.batch_id, timeline.state.seq
+        log = await self._store.read(batch_id, after=known - 1)
+        if not log:
+            self._log.error("log_lost_its_end", batch_id=batch_id, known=known)
+            self._known.forget(batch_id)
+            timeline.close()
+            return False
+        # Others may have announced some of it meanwhile.
+        self._announce(timeline, log[1 + timeline.state.seq - known :])
+        return True
+
+    def _announce(self, timeline: Timeline, news: Sequence[Event]) -> None:
+        if not news:
+            return
+        timeline.announce(news)
+        for event in news:
+            if isinstance(event, SlideDone) and not event.cached:
+                self._recent_s.append(event.generation_time_s)

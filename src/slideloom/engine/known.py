@@ -1,0 +1,59 @@
+"""Timelines of batches that somebody watches, or asked about lately."""
+
+import weakref
+from collections.abc import Iterator
+
+from slideloom.engine.timeline import Timeline
+
+_KEPT_CHARS = 8_000_000
+"""Texts of batches answered for from memory though nobody holds them: clients still ask."""
+
+
+class Known:
+    """All timelines that somebody holds, by batch id, and those that are kept; nothing waits."""
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakValueDictionary[str, Timeline] = weakref.WeakValueDictionary()
+        self._kept: dict[str, Timeline] = {}
+        """In the order they were kept."""
+
+    def __iter__(self) -> Iterator[Timeline]:
+        return iter(tuple(self._held.values()))
+
+    def find(self, batch_id: str) -> Timeline | None:
+        """The batch's timeline, if anybody holds it or it is kept."""
+        return self._held.get(batch_id)
+
+    def find_kept(self, batch_id: str) -> Timeline | None:
+        """The batch's timeline, if it is kept."""
+        return self._kept.get(batch_id)
+
+    def add(self, timeline: Timeline) -> None:
+        """Know of it as long as somebody holds it."""
+        self._held[timeline.state.batch_id] = timeline
+
+    def keep(self, timeline: Timeline) -> None:
+        """Hold it for a while, in place of those kept longest."""
+        batch_id = timeline.state.batch_id
+        self._kept.pop(batch_id, None)
+        self._kept[batch_id] = timeline
+        while len(self._kept) > 1 and sum(map(_weigh, self._kept.values())) > _KEPT_CHARS:
+            del self._kept[next(iter(self._kept))]
+
+    def release(self, batch_id: str) -> None:
+        """Keep it no longer; whoever holds it does so."""
+        self._kept.pop(batch_id, None)
+
+    def release_all(self) -> None:
+        """Keep none."""
+        self._kept.clear()
+
+    def forget(self, batch_id: str) -> None:
+        """Know it no more: what it says is not so."""
+        self._kept.pop(batch_id, None)
+        self._held.pop(batch_id, None)
+
+
+def _weigh(timeline: Timeline) -> int:
+    """Roughly how much memory a batch takes: its prompts, and its events for each slide."""
+    return sum(4000 + len(slide.final_prompt or "") for slide in timeline.state.slides)
