@@ -4,7 +4,14 @@ import asyncio
 import hashlib
 import io
 import itertools
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Sequence,
+)
 from typing import Any, Self
 
 import msgspec
@@ -22,12 +29,22 @@ from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.runs import EngineLimits, Runs
 from slideloom.engine.slide import SlideMaker, SlideRules
+from slideloom.engine.work import BatchWork
 from slideloom.errors import Fenced, KeyReused, LogMoved, StorageFull, StoreError, UnknownBatch
 from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.providers.base import Checked, Drawn, DrawOrder
+from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
-from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
+from slideloom.stores.base import (
+    CachedResult,
+    Draft,
+    Encoded,
+    Missed,
+    Page,
+    Ring,
+    encode_event,
+)
 from slideloom.stores.pictures import fit_picture, shrink_reference, shrink_to_width
 from slideloom.tracing import Tracer
 from tests.support.pictures import picture
@@ -46,6 +63,18 @@ class MemoryBatchStore:
         self.epochs: dict[str, int] = {}
         self.keys: dict[str, tuple[OnceKey, str]] = {}
         self.fails: Exception | None = None
+        self._ears: set[asyncio.Queue[Ring | Missed]] = set()
+
+    async def listen(self) -> AsyncGenerator[Ring | Missed, None]:
+        """See `Doorbell`."""
+        ear: asyncio.Queue[Ring | Missed] = asyncio.Queue()
+        self._ears.add(ear)
+        try:
+            yield Missed()
+            while True:
+                yield await ear.get()
+        finally:
+            self._ears.discard(ear)
 
     async def create(
         self, batch_id: str, submitted: BatchSubmitted, *, key: OnceKey | None = None
@@ -85,6 +114,8 @@ class MemoryBatchStore:
         if at not in {None, len(log)}:
             raise LogMoved(batch_id, at or 0)
         log.extend(one.event for one in encoded)
+        for ear in self._ears:
+            ear.put_nowait(Ring(batch_id, len(log)))
         return len(log)
 
     async def _touch(self) -> None:
@@ -312,8 +343,28 @@ class RecordingLog:
         return [line for line in self.lines if line["event"] == event]
 
 
+class Place:
+    """Where a workshop's batches are made: in its own process."""
+
+    def build_queue(self, concurrency: int) -> Queue:
+        """What carries batches to where they are made."""
+        return LocalQueue(concurrency=concurrency)
+
+    def build_work(self, shop: "Workshop", log: Log) -> BatchWork:
+        """Whom the engine asks to make them."""
+        return LocalWork(shop.runs, store=shop.store, log=log)
+
+    async def begin(self, shop: "Workshop") -> None:
+        """The workshop opens."""
+
+    async def end(self, shop: "Workshop") -> None:
+        """The workshop closes."""
+
+
 class Workshop:
     """An engine over stand-ins; several providers stand for several keys."""
+
+    place = Place()
 
     def __init__(self, *providers: ScriptedProvider, **changes: Any) -> None:
         self.providers = providers or (ScriptedProvider(),)
@@ -357,18 +408,15 @@ class Workshop:
             "limits": EngineLimits(**limits | changes),
             "log": log,
         }
-        self.runs = Runs(
-            queue=LocalQueue(concurrency=concurrency),
-            metrics=self.metrics,
-            tracer=Tracer(),
-            **shared,
-        )
-        work = LocalWork(self.runs, store=self.store, log=log)
-        self.engine = BatchEngine(work=work, **shared)
+        self.queue = self.place.build_queue(concurrency)
+        self.runs = Runs(queue=self.queue, metrics=self.metrics, tracer=Tracer(), **shared)
+        self.engine = BatchEngine(work=self.place.build_work(self, log), **shared)
 
     async def __aenter__(self) -> Self:
+        await self.place.begin(self)
         await self.engine.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.place.end(self)
         await self.engine.stop(grace_s=0.0)

@@ -87,10 +87,18 @@ class RemoteWork:
     async def cancel(self, batch_id: str) -> Timeline:
         """See `BatchWork`."""
         timeline = await self._write(batch_id, _decide_cancelling)
-        is_begun = timeline.state.status != "pending"
-        if not (is_begun and await timeline.wait_finished(timeout_s=_OBEYS_S)):
+        if not await self._see_cancelled(timeline):
             await self._end_cancelled(batch_id)
         return await self._follower.get(batch_id)
+
+    async def _see_cancelled(self, timeline: Timeline) -> bool:
+        """Whether somebody makes the batch, and obeys: a picture that is being kept has time."""
+        if timeline.state.status == "pending":
+            return False
+        is_over = await timeline.wait_finished(timeout_s=_OBEYS_S)
+        if is_over or all(slide.error_code != "cancelled" for slide in timeline.state.slides):
+            return is_over
+        return await timeline.wait_finished(timeout_s=_ENDS_S)
 
     async def reopen(self, batch_id: str, choose: Choice, *, anew: bool) -> Timeline:
         """See `BatchWork`."""
