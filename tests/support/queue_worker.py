@@ -21,7 +21,7 @@ from slideloom.logs import Log
 from slideloom.queues.redis import RedisRunner
 
 IDLE_TIMEOUT_S = 2.0
-"""Of these workers: take-over takes up to twice that."""
+"""Of these workers: take-over takes up to 1.25 times that."""
 
 
 def _drop(*_: object) -> NoReturn:

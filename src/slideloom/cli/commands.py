@@ -4,6 +4,7 @@ from cyclopts import App
 
 _COMMANDS = {
     "serve:serve": "Serve on http://localhost:8000 until stopped.",
+    "worker:worker": "Make decks off the queue, beside any number of services.",
     "check:check": "Look at settings, folders and keys; pays nothing.",
     "generate:generate": "Make all pictures of a deck, from a file into a folder.",
     "batches:status": "Show a batch slide by slide, or the list of batches.",

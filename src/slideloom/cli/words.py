@@ -57,6 +57,9 @@ _CHINESE = {
     "It had already ended.": "任务此前已经结束。",
     "There are no batches yet.": "还没有任务。",
     "Slideloom is at {url} - stop it with Ctrl-C.": "Slideloom 已启动：{url}（按 Ctrl-C 停止）",
+    "Slideloom makes decks off the queue, pictures by {model} ({provider}); stop: Ctrl-C.": (
+        "Slideloom 正在处理队列中的幻灯片，图片由 {model}（{provider}）生成（按 Ctrl-C 停止）"
+    ),
     "The EMBEDDED RENDERER typesets the pictures: {why}": "图片由内置渲染器排版：{why}",
     "no API key is set.": "没有设置 API 密钥。",
     "To have a model draw them, set LLM_IMAGE_API_KEY (see .env.example).": (

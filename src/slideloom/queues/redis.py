@@ -10,6 +10,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from msgspec import Struct
 from streaq import StreaqError, StreaqRetry
 
 from slideloom.clock import monotonic_s
@@ -21,11 +22,11 @@ _NAME: Final = "slideloom"
 """Of the queue: its keys begin with `streaq:slideloom:`, and no key of the store's does."""
 _SUBMIT_S: Final = 5.0
 """For a submission, waiting for others included; a second attempt on a new connection too."""
-_CLOSE_S: Final = 5.0
+_CLOSE_S: Final = 4.0
 """For the last words to Redis, at most."""
 _IDLE_TIMEOUT_S: Final = 20.0
-"""How long a worker gives no sign of life before another takes its batches, which may take it
-as long again to notice. A loop blocked for half of it loses them, too."""
+"""How long a worker gives no sign of life before others take its batches, up to a quarter later.
+A loop blocked for three quarters of it may lose them, too."""
 _MAX_TRIES: Final = 8
 """A batch that ends its worker, or fails, is not begun more often than this."""
 _RETRY_S: Final = 1.0
@@ -142,9 +143,10 @@ class RedisRunner(RedisQueue):
         self._max_tries = max_tries
         self._retry_s = retry_s
         self._handler: Callable[[str], Awaitable[None]] | None = None
-        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._runs: dict[str, _Run] = {}
         """The batches under way, by id; also those that ended while Redis was away."""
         self._draining = asyncio.Event()
+        self._worker: BatchWorker | None = None
         self._workers: asyncio.Task[None] | None = None
 
     @classmethod
@@ -191,20 +193,23 @@ class RedisRunner(RedisQueue):
     async def drain(self, *, timeout_s: float) -> bool:
         """See `Queue`: takes nothing more; whether what runs here ended in time."""
         self._draining.set()
-        if self._runs:
-            await asyncio.wait(set(self._runs.values()), timeout=timeout_s)
-        return all(run.done() for run in self._runs.values())
+        tasks = {run.task for run in self._runs.values()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        return all(task.done() for task in tasks)
 
     async def stop(self) -> None:
         """See `Queue`: what is cancelled is put back, for other workers to take at once."""
         self._draining.set()
-        runs = set(self._runs.values())
-        for run in runs:
-            run.cancel()
-        await asyncio.gather(*runs, return_exceptions=True)
+        tasks = [run.task for run in self._runs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._workers is not None:
             await asyncio.wait({self._workers}, timeout=_CLOSE_S)
             self._workers.cancel()
+            if self._worker is not None:
+                self._worker.disconnect()  # its last words are shielded, and wait for Redis
             await asyncio.wait({self._workers}, timeout=_CLOSE_S)
 
     async def _keep_working(self) -> None:
@@ -213,7 +218,8 @@ class RedisRunner(RedisQueue):
         while not self._draining.is_set():
             began_s = monotonic_s()
             try:
-                await self._build_worker().run_async()
+                self._worker = self._build_worker()
+                await self._worker.run_async()
             except Exception as error:  # noqa: BLE001 - a background loop
                 if monotonic_s() - began_s > _MOST_RESTART_S:
                     pause_s = _RESTART_S
@@ -232,7 +238,6 @@ class RedisRunner(RedisQueue):
             reclaimed=self._forget_others,
             draining=self._draining,
             concurrency=self._concurrency,
-            max_tries=self._max_tries,
             idle_timeout_s=self._idle_timeout_s,
             worker_id=self._id,
             log=self._log,
@@ -241,37 +246,38 @@ class RedisRunner(RedisQueue):
     async def _run(self, worker: BatchWorker, batch_id: str) -> None:
         """Run the batch, or go on waiting for the run that is under way here."""
         run = self._runs.get(batch_id)
-        if run is not None:
-            await worker.uncount(batch_id)
-        elif self._draining.is_set():
-            raise await _hand_over(worker, batch_id)
+        if run is None or (run.task.done() and run.entry_id != worker.entry_id()):
+            if self._draining.is_set():
+                raise await _hand_over(worker, batch_id)
+            if worker.try_count() > self._max_tries:  # each time it ended its worker
+                raise self._give_up(worker, batch_id, None)
+            run = self._begin(batch_id, worker.entry_id())
         else:
-            run = self._begin(batch_id)
-        await asyncio.wait({run, worker.broken}, return_when=asyncio.FIRST_COMPLETED)
-        if not run.done():
+            await worker.uncount(batch_id)
+        await asyncio.wait({run.task, worker.broken}, return_when=asyncio.FIRST_COMPLETED)
+        if not run.task.done():
             # Neither ended nor failed: streaq is to leave the entry as it is.
             raise asyncio.CancelledError
         self._forget(batch_id, run)
-        if run.cancelled() or run.exception() is not None:
-            raise await self._give_up(worker, batch_id, run)
+        if run.task.cancelled() or run.task.exception() is not None:
+            raise await self._judge(worker, batch_id, run.task)
 
-    def _begin(self, batch_id: str) -> asyncio.Task[None]:
+    def _begin(self, batch_id: str, entry_id: str) -> "_Run":
         assert self._handler is not None  # noqa: S101 - `serve` begins the work
-        run = asyncio.create_task(_call(self._handler, batch_id), name=f"batch {batch_id}")
-        self._runs[batch_id] = run
+        task = asyncio.create_task(_call(self._handler, batch_id), name=f"batch {batch_id}")
+        run = self._runs[batch_id] = _Run(entry_id, task)
         return run
 
-    async def _give_up(
-        self, worker: BatchWorker, batch_id: str, run: asyncio.Task[None]
-    ) -> Exception:
+    async def _judge(
+        self, worker: BatchWorker, batch_id: str, task: asyncio.Task[None]
+    ) -> StreaqError:
         """What to tell streaq of a run that did not end as it should."""
         if self._draining.is_set():
             return await _hand_over(worker, batch_id)
-        error = None if run.cancelled() else run.exception()
+        error = None if task.cancelled() else task.exception()
         try_count = worker.try_count()
         if try_count >= self._max_tries:
-            self._log.error("batch_given_up", batch_id=batch_id, tries=try_count, exc_info=error)
-            return StreaqError("given up")
+            return self._give_up(worker, batch_id, error)
         pause_s = min(self._retry_s * 2 ** (try_count - 1), _MOST_RETRY_S)
         self._log.error(
             "batch_run_failed",
@@ -282,15 +288,30 @@ class RedisRunner(RedisQueue):
         )
         return StreaqRetry(delay=timedelta(seconds=pause_s))
 
+    def _give_up(
+        self, worker: BatchWorker, batch_id: str, error: BaseException | None
+    ) -> StreaqError:
+        tries = worker.try_count()
+        self._log.error("batch_given_up", batch_id=batch_id, tries=tries, exc_info=error)
+        return StreaqError("given up")
+
     def _forget_others(self, kept: Collection[str]) -> None:
         """Let go of runs whose entries did not come back: other workers have them now."""
         for batch_id, run in tuple(self._runs.items()):
             if batch_id not in kept:
-                run.add_done_callback(partial(self._forget, batch_id))
+                run.task.add_done_callback(partial(self._forget, batch_id, run))
 
-    def _forget(self, batch_id: str, run: asyncio.Task[None]) -> None:
+    def _forget(self, batch_id: str, run: "_Run", _task: object = None) -> None:
         if self._runs.get(batch_id) is run:
             del self._runs[batch_id]
+
+
+class _Run(Struct, frozen=True, eq=False):
+    """A batch under way."""
+
+    entry_id: str
+    """Of the queue's entry that it was begun for."""
+    task: asyncio.Task[None]
 
 
 class _Client:

@@ -9,18 +9,21 @@ What streaq 7.2 does not do by itself, and what is done about it here:
 4. It acknowledges, and takes back, entries that another worker has claimed while it was frozen:
    see `finish_task` and `renew_idle_timeouts`.
 5. An entry it cannot read ends it, and would end every worker in turn: it is thrown away.
-6. Entries read but not begun when it stops wait for `idle_timeout`: they are sent round again.
+6. Entries read but not begun when it stops wait for `idle_timeout`, and those of a dead worker
+   up to twice that: both are sent round.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Final, Literal, TypedDict
 
 import msgspec
 from anyio import CancelScope, CapacityLimiter
 from anyio.streams.memory import MemoryObjectSendStream
 from coredis.exceptions import RedisError
+from coredis.retry import NoRetryPolicy
 from streaq import Worker
 from streaq.constants import REDIS_GROUP, REDIS_RETRY
 from streaq.types import StreamMessage
@@ -34,12 +37,14 @@ _POOL_S: Final = 5.0
 """How long a command may wait for a connection: none takes a millisecond but the blocking read."""
 _ANSWER_MARGIN_S: Final = 10.0
 """Over the blocking read, before a connection counts as dead: shorter would end idle workers."""
-_RENEW: Final = 0.5
-"""Of `idle_timeout`: then the loop may be blocked for as long again (streaq: a tenth)."""
+_RENEW: Final = 0.25
+"""Of `idle_timeout`, between signs of life (streaq: 0.9, so a loop blocked for a tenth of it would
+lose its batches) and looks at the others' (streaq: after the blocking read, of 1.0)."""
 _MOST_PENDING: Final = 1000
 """Entries looked at, at a worker's start and end: more than one process runs."""
 _MOST_DELIVERIES: Final = 50
 """Of an entry that we do not get to run: then it is what ends the workers."""
+_ENTRY_ID: Final = ContextVar[str]("entry_id")
 
 
 class _Call(TypedDict):
@@ -76,6 +81,7 @@ class BatchClient(Worker[None]):
                 "connect_timeout": _CONNECT_S,
                 "pool_timeout": _POOL_S,
                 "stream_timeout": idle_timeout_s + _ANSWER_MARGIN_S,
+                "retry_policy": NoRetryPolicy(),  # that is for us to decide
                 "decode_components": True,  # %2F in a password is a slash
                 "client_name": f"{name}-queue",
             },
@@ -114,7 +120,6 @@ class BatchWorker(BatchClient):
         reclaimed: Callable[[Collection[str]], None],
         draining: asyncio.Event,
         concurrency: int,
-        max_tries: int,
         idle_timeout_s: float,
         worker_id: str,
         log: Log,
@@ -129,7 +134,6 @@ class BatchWorker(BatchClient):
                 the same `worker_id` had, and are run again.
             draining: once it is set, nothing more is taken.
             concurrency: batches at once.
-            max_tries: how often a batch is begun.
             idle_timeout_s: how long a worker may give no sign of life.
             worker_id: its name among the queue's consumers.
             log: the pipeline's.
@@ -145,19 +149,29 @@ class BatchWorker(BatchClient):
         self.prefetch = concurrency  # its own least is one more
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the worker has failed: what runs is to be left to the next one."""
+        self._has_taken_back = asyncio.Event()
         self._stream = self.stream_key + self.priorities[-1]
         self._run = run
         self._reclaimed = reclaimed
         self._draining = draining
         self._log = log
-        self._task = self.task(
-            name=TASK_NAME, max_tries=max_tries, timeout=None, ttl=0, silent=True
-        )(self._run_batch)
+        self._task = self.task(name=TASK_NAME, max_tries=None, timeout=None, ttl=0, silent=True)(
+            self._run_batch
+        )
+
+    def disconnect(self) -> None:
+        """Give up every answer of Redis that is waited for, and ask nothing more."""
+        self._redis.connection_pool.timeout = 0.0  # for a new connection
+        self._redis.connection_pool.disconnect()
 
     async def uncount(self, batch_id: str) -> None:
         """Take back that the batch was begun once more; if Redis fails, it was."""
         with suppress(RedisError, OSError, TimeoutError):
             await self.redis.decr(f"{self.prefix}{REDIS_RETRY}{batch_id}")
+
+    def entry_id(self) -> str:
+        """The entry that the batch that calls is run for."""
+        return _ENTRY_ID.get()
 
     def try_count(self) -> int:
         """How often the batch that calls has been begun, this time included."""
@@ -178,12 +192,11 @@ class BatchWorker(BatchClient):
     async def renew_idle_timeouts(self, scope: CancelScope) -> None:
         """See `Worker`: renews only what is still ours, which others may have claimed meanwhile."""
         with scope:
+            await self._has_taken_back.wait()  # until then nothing seems to run here
             while True:
-                mine = {message.identifier for message in await self._find_pending()}
-                if mine := mine & self._running_tasks[self.priorities[-1]]:
-                    await self.redis.xclaim(
-                        self._stream, REDIS_GROUP, self.id, 0, mine, justid=True
-                    )
+                mine = {entry.identifier for entry in await self._find_pending()}
+                await self._renew(mine & self._running_tasks[self.priorities[-1]])
+                await self._take_stale()
                 await self.redis.zremrangebyscore(self._results_set, 0, now_ms())
                 await asyncio.sleep(_RENEW * self.idle_timeout / 1000)
 
@@ -195,11 +208,18 @@ class BatchWorker(BatchClient):
     ) -> None:
         """See `Worker`: first what an earlier worker of this process left open."""
         left_open = (await self._read_pending())[: int(queue.statistics().max_buffer_size)]
+        await self._renew({message.message_id for message in left_open})
         self._reclaimed({message.task_id for message in left_open})
         for message in left_open:
             self._count += 1
             queue.send_nowait(message)
+        self._has_taken_back.set()
         await super().producer(queue, limiter, scope)
+
+    async def run_task(self, msg: StreamMessage) -> None:
+        """See `Worker`."""
+        _ENTRY_ID.set(msg.message_id)
+        await super().run_task(msg)
 
     async def finish_task(self, msg: StreamMessage, *args: Any, **facts: Any) -> None:  # noqa: ANN401 - streaq's
         """See `Worker`: only while the entry is ours, else it is for whoever has it now."""
@@ -211,13 +231,40 @@ class BatchWorker(BatchClient):
     @asynccontextmanager
     async def _until_end(self) -> AsyncIterator[None]:
         yield
-        for message in await self._read_pending():  # it was read, and never begun
+        await self._send_round(await self._read_pending())  # read, and never begun
+        await self.redis.xgroup_delconsumer(self._stream, REDIS_GROUP, self.id)
+
+    async def _renew(self, entry_ids: set[str]) -> None:
+        if entry_ids:
+            await self.redis.xclaim(self._stream, REDIS_GROUP, self.id, 0, entry_ids, justid=True)
+
+    async def _take_stale(self) -> None:
+        """Send round what workers have that give no sign of life; but one of us does it."""
+        stale: Sequence[Any] = await self.redis.xpending(
+            self._stream,
+            REDIS_GROUP,
+            start="-",
+            end="+",
+            count=_MOST_PENDING,
+            idle=self.idle_timeout,
+        )
+        if stale:
+            entry_ids = [entry.identifier for entry in stale]
+            ours: Sequence[Any] = await self.redis.xclaim(
+                self._stream, REDIS_GROUP, self.id, self.idle_timeout, entry_ids, justid=True
+            )
+            await self._send_round(
+                [one for one in await self._read_pending() if one.message_id in ours]
+            )
+
+    async def _send_round(self, messages: Sequence[StreamMessage]) -> None:
+        """Have whoever waits begin them now: an entry is only read at once while it is new."""
+        for message in messages:
+            again = {"task_id": message.task_id, "enqueue_time": str(message.enqueue_time)}
             async with self.redis.pipeline(transaction=True) as pipe:
                 pipe.xack(self._stream, REDIS_GROUP, [message.message_id])
                 pipe.xdel(self._stream, [message.message_id])
-                again = {"task_id": message.task_id, "enqueue_time": str(message.enqueue_time)}
                 pipe.xadd(self._stream, field_values=again)
-        await self.redis.xgroup_delconsumer(self._stream, REDIS_GROUP, self.id)
 
     async def _read_pending(self) -> list[StreamMessage]:
         """Entries that were given to us and not ended; what cannot be run is thrown away."""

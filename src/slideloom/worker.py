@@ -1,0 +1,53 @@
+"""The queue engine's entry point: batches are taken off the queue until a signal."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+
+class Stoppable(Protocol):
+    """What runs batches: the engine."""
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Begin nothing new, give calls under way `grace_s`, leave the rest to others."""
+        ...
+
+
+class Signals:
+    """SIGINT and SIGTERM, caught until the process ends: a late Ctrl-C is no crash."""
+
+    def __init__(self) -> None:
+        """Catch them from now on; be on the running loop, in the main thread."""
+        self.asked = asyncio.Event()
+        """Set by the first: stop in order."""
+        self.forced = asyncio.Event()
+        """Set by the second: stop now."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        """It comes between any two steps, so it only asks the loop to take note."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing to stop
+            self._loop.call_soon_threadsafe(self._note)
+
+    def _note(self) -> None:
+        (self.forced if self.asked.is_set() else self.asked).set()
+
+
+async def run_worker(
+    engine: Stoppable, signals: Signals, *, grace_s: float, announce_stop: Callable[[], None]
+) -> None:
+    """Let the engine work until a signal; then stop it, in order, or at once at a second one."""
+    await signals.asked.wait()
+    announce_stop()
+    stop = asyncio.create_task(engine.stop(grace_s=grace_s), name="stop")
+    forced = asyncio.create_task(signals.forced.wait(), name="second signal")
+    await asyncio.wait({stop, forced}, return_when=asyncio.FIRST_COMPLETED)
+    forced.cancel()
+    if not stop.done():
+        await engine.stop(grace_s=0.0)
+    await stop
