@@ -262,7 +262,9 @@ async def _end(chore: asyncio.Task[None]) -> None:
 async def _open_images(settings: Settings) -> FileImageStore:
     folder = Path(settings.image_output_dir)
     try:
-        return await FileImageStore.open(folder, min_free_mb=settings.min_free_mb)
+        return await FileImageStore.open(
+            folder, min_free_mb=settings.min_free_mb, shared=bool(settings.store)
+        )
     except StorageFull as error:
         message = f"IMAGE_OUTPUT_DIR={folder} cannot be written: {error}"
         raise SettingsError(message) from error

@@ -7,13 +7,32 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
 
+from slideloom.assembly import Bench
+
 
 class Stoppable(Protocol):
-    """What runs batches: the engine."""
+    """What runs batches."""
 
     async def stop(self, *, grace_s: float) -> None:
         """Begin nothing new, give calls under way `grace_s`, leave the rest to others."""
         ...
+
+
+class Shift:
+    """A worker at work: makes what the queue brings, and heeds what others write meanwhile."""
+
+    def __init__(self, bench: Bench) -> None:
+        """Begin; be on the running loop."""
+        self._runs = bench.runs
+        self._listening = asyncio.create_task(self._runs.listen(bench.doorbell), name="listen")
+        bench.queue.serve(self._runs.make)
+
+    async def stop(self, *, grace_s: float) -> None:
+        """See `Stoppable`; may be called again meanwhile, to cut the grace short."""
+        self._runs.close()
+        await self._runs.end(grace_s=grace_s)
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
 
 
 class Signals:

@@ -6,12 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-from slideloom.assembly import Services, open_services
+from slideloom.assembly import Bench, open_bench
 from slideloom.cli.exits import Exit
 from slideloom.cli.words import tell
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
-from slideloom.worker import Signals, run_worker
+from slideloom.worker import Shift, Signals, run_worker
 
 
 def worker() -> Exit:
@@ -26,25 +26,18 @@ def worker() -> Exit:
 
 
 async def _work(settings: Settings, warnings: tuple[str, ...]) -> None:
-    _refuse_without_queue(settings)
     signals = Signals()
-    async with open_services(settings, warnings=warnings) as services:
-        _say(to_greeting(services.provider.name, services.provider.model))
+    async with open_bench(settings, warnings=warnings) as bench:
+        _say(to_greeting(bench.provider.name, bench.provider.model))
+        for warning in bench.warnings:
+            _say(tell("Warning: {warning}", warning=warning))
+        bench.log.info("worker_started", provider=bench.provider.name, model=bench.provider.model)
         await run_worker(
-            services.engine,
+            Shift(bench),
             signals,
             grace_s=settings.stop_grace_seconds,
-            announce_stop=lambda: _say(to_farewell(services)),
+            announce_stop=lambda: _say(to_farewell(bench)),
         )
-
-
-def _refuse_without_queue(settings: Settings) -> None:
-    # `getattr`, until the settings know them.
-    missing = [name for name in ("STORE", "QUEUE") if not getattr(settings, name.lower(), "")]
-    if missing:
-        which = " and ".join(missing)
-        message = f"a worker needs {which}, the address of Redis: redis://:password@host:6379/0"
-        raise SettingsError(message)
 
 
 def to_greeting(provider: str, model: str) -> str:
@@ -53,12 +46,12 @@ def to_greeting(provider: str, model: str) -> str:
     return tell(text, model=model, provider=provider)
 
 
-def to_farewell(services: Services) -> str:
+def to_farewell(bench: Bench) -> str:
     """What is said once a signal asked for the stop."""
-    if not services.engine.active_count():
+    if not bench.runs.roster.runs:
         return tell("Stopping.")
     text = "Stopping: calls under way get {seconds} s; Ctrl-C again stops now."
-    return tell(text, seconds=f"{services.settings.stop_grace_seconds:g}")
+    return tell(text, seconds=f"{bench.settings.stop_grace_seconds:g}")
 
 
 def _say(line: str) -> None:

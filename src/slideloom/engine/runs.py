@@ -38,7 +38,7 @@ from slideloom.errors import (
 from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
-from slideloom.stores.base import BatchStore, Doorbell, Ring
+from slideloom.stores.base import BatchStore, Doorbell, Missed
 from slideloom.tracing import Fact, Tracer, within
 
 _LAST_WRITES_S = 5.0
@@ -191,13 +191,11 @@ class Runs:
     async def listen(self, doorbell: Doorbell) -> None:
         """Take in what others write to batches made here, as it happens, without end."""
         async for news in doorbell.listen():
-            if isinstance(news, Ring):
-                run = self.roster.runs.get(news.batch_id)
-                if run is not None and news.seq > run.state.seq:
-                    run.recorder.look(news.seq)
-            else:
+            if isinstance(news, Missed):
                 for run in self.roster.runs.values():
                     run.recorder.look(run.state.seq + 1)
+            elif (one := self.roster.runs.get(news.batch_id)) and news.seq > one.state.seq:
+                one.recorder.look(news.seq)
 
     def _obey(self, run: BatchRun, news: Sequence[Event]) -> None:
         """Do what others wrote that is wanted of the batch; what they made of it is known."""

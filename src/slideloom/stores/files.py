@@ -33,22 +33,25 @@ _PIECE_BYTES = 256 * 1024
 class FileImageStore:
     """An `ImageStore` in one local folder."""
 
-    def __init__(self, folder: Path, *, min_free_mb: int) -> None:
+    def __init__(self, folder: Path, *, min_free_mb: int, shared: bool = False) -> None:
         self._folder = folder
+        self._is_shared = shared
         self._lock: FolderLock | None = None
         self._min_free_bytes = min_free_mb * _MB
         self._disk = DiskThreads()
         self._drafts = DraftFolder(folder, self._disk, check_space=self._check_space)
 
     @classmethod
-    async def open(cls, folder: Path, *, min_free_mb: int) -> Self:
+    async def open(cls, folder: Path, *, min_free_mb: int, shared: bool = False) -> Self:
         """Make the folder if need be, and sweep what a crash left half-written.
+
+        A `shared` folder may be open in several processes; the first one sweeps.
 
         Raises:
             StorageFull: the folder cannot be made or written.
             StoreUnusable: another service uses it.
         """
-        store = cls(folder, min_free_mb=min_free_mb)
+        store = cls(folder, min_free_mb=min_free_mb, shared=shared)
         await store._disk.write(store._prepare)
         return store
 
@@ -115,8 +118,16 @@ class FileImageStore:
         return small
 
     def _prepare(self) -> None:
-        self._lock = FolderLock.take(self._folder)
+        self._lock = FolderLock.take(self._folder, shared=self._is_shared)
         self._drafts.hold_folder()
+        if not self._is_shared:
+            self._sweep()
+            return
+        if self._lock.is_alone():
+            self._sweep()
+        self._lock.share()
+
+    def _sweep(self) -> None:
         for leftover in self._folder.glob(f"{PART_PREFIX}*"):
             leftover.unlink(missing_ok=True)
         prepare_references(self._folder)

@@ -1,35 +1,67 @@
-"""One process a folder: two services over the same files would destroy each other's work."""
+"""Who may use a folder: one process, or any number who have agreed to share it."""
 
 import fcntl
+import time
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 from slideloom.errors import StoreUnusable
+
+_SHARE_S = 3.0
+"""For the others, who only sweep what a crash left."""
+_AGAIN_S = 0.02
 
 
 class FolderLock:
     """Held from `take` until `release`, or until the process ends, however it ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = (folder / ".slideloom.lock").open("ab")
 
     @classmethod
-    def take(cls, folder: Path) -> Self:
-        """Lock `folder`, which is made if need be.
+    def take(cls, folder: Path, *, shared: bool = False) -> Self:
+        """Lock `folder`, which is made if need be; when `shared`, others may do so too.
 
         Raises:
-            StoreUnusable: another process holds it.
+            StoreUnusable: another process holds it, and not shared.
             OSError: the folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        lock = cls(folder / ".slideloom.lock")
-        try:
-            fcntl.flock(lock._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.release()
-            message = f"the folder {folder} is in use by another Slideloom"
-            raise StoreUnusable(message) from error
+        lock = cls(folder)
+        if shared:
+            lock.share()
+        elif not lock.is_alone():
+            lock._refuse()
         return lock
+
+    def is_alone(self) -> bool:
+        """Whether nobody else holds the folder; then nobody comes in. Else `share` it again."""
+        return self._try(fcntl.LOCK_EX)
+
+    def share(self) -> None:
+        """Hold it with others; blocks while one of them sees whether it is alone.
+
+        Raises:
+            StoreUnusable: as `take`.
+        """
+        until_s = time.monotonic() + _SHARE_S
+        while not self._try(fcntl.LOCK_SH):
+            if time.monotonic() > until_s:
+                self._refuse()
+            time.sleep(_AGAIN_S)
+
+    def _refuse(self) -> NoReturn:
+        self.release()
+        message = f"the folder {self._folder} is in use by another Slideloom"
+        raise StoreUnusable(message)
+
+    def _try(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self) -> None:
         """Let others in."""
