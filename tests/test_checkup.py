@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slideloom.checkup import Finding, check_all
+from slideloom.settings import Settings
 from tests.support.process import SLIDELOOM, serve_environ
+from tests.support.redis_server import redis_server
 from tests.support.upstream import Plan, spawn_upstream
 
 pytestmark = pytest.mark.slow
@@ -74,3 +79,66 @@ def test_provider_that_is_not_there_is_exit_code_5(tmp_path: Path) -> None:
     )
     assert code == 5, said
     assert "127.0.0.1:9" in said
+
+
+# Redis servers.
+
+
+async def redis_findings(settings: Settings) -> list[Finding]:
+    found = [finding async for finding in check_all(settings, ())]
+    return [finding for finding in found if finding.part in {"STORE", "QUEUE"}]
+
+
+async def test_servers_are_reached_for_store_and_queue_and_doubts_are_told(tmp_path: Path) -> None:
+    with redis_server(tmp_path, requirepass="hush", appendonly="no") as server:
+        url = f"redis://:hush@127.0.0.1:{server.port}/0"
+        found = await redis_findings(Settings(store=url, queue=url))
+        wrong = await redis_findings(Settings(store=url.replace("hush", "wr0ng")))
+    place = f"127.0.0.1:{server.port}"
+    assert [(one.part, one.trouble) for one in found] == [
+        ("STORE", "none"),
+        ("STORE", "doubt"),
+        ("QUEUE", "none"),
+        ("QUEUE", "doubt"),
+    ]
+    assert re.fullmatch(rf"Redis [\d.]+ answers at {place}", found[0].words)
+    assert "appendonly off" in found[1].words
+    assert [one.trouble for one in wrong] == ["here"]
+    assert f"Redis at {place} does not accept the user or password" in wrong[0].words
+    assert not re.search("hush|wr0ng", repr(found + wrong))
+
+
+def test_server_that_lets_us_not_in_is_told_in_words_without_the_password(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    with redis_server(tmp_path / "redis", requirepass="open-sesame") as server:
+        url = f"redis://:wr0ng-word@127.0.0.1:{server.port}/0"
+        code, said = run_check(tmp_path, STORE=url, QUEUE=url, LC_ALL="zh_CN.UTF-8")
+        assert code == 1, said
+        assert f"NO  STORE: 127.0.0.1:{server.port} 上的 Redis 不接受该用户或密码" in said
+        assert "wr0ng" not in said
+        url = url.replace("wr0ng-word", "open-sesame")
+        code, said = run_check(tmp_path, STORE=url, QUEUE=url)
+    assert code == 0, said
+    assert "ok  QUEUE: Redis " in said
+    assert "sesame" not in said
+
+
+async def test_server_that_is_not_there_or_no_address_is_the_operators_trouble() -> None:
+    away, odd = "redis://:hush@127.0.0.1:9/0", "http://:hush@there"
+    found = await redis_findings(Settings(store=away, queue=odd))
+    assert [(one.part, one.trouble) for one in found] == [("STORE", "here"), ("QUEUE", "here")]
+    assert "Redis at 127.0.0.1:9 cannot be used" in found[0].words
+    assert "is not like redis://" in found[1].words
+    assert "hush" not in repr(found)
+
+
+async def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "slideloom.stores.redis_link", raising=False)
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    (found,) = await redis_findings(Settings(store="redis://there"))
+    assert found.trouble == "here"
+    assert found.words.endswith("is missing: install slideloom[cluster]")
+
+
+async def test_without_store_and_queue_nothing_is_said_of_them() -> None:
+    assert await redis_findings(Settings()) == []

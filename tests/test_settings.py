@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slideloom.errors import SettingsError
-from slideloom.settings import Settings, load_settings
+from slideloom.settings import Settings, _mask, load_settings
 
 
 def test_defaults_are_the_contracts() -> None:
@@ -114,3 +114,15 @@ def test_key_is_not_in_the_message_about_another_setting() -> None:
     with pytest.raises(SettingsError) as refusal:
         load_settings({"LLM_API_KEY": "sk-canary", "PORT": "x"})
     assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://:secret@h:6379/0", "redis://••••@h:6379/0"),
+        ("redis://me:se/cr?e#t@h/0", "redis://••••@h/0"),  # not as an address should have it
+        ("redis://h/0", "redis://h/0"),
+    ],
+)
+def test_password_of_an_address_is_never_shown(address: str, shown: str) -> None:
+    assert _mask("STORE", address) == shown

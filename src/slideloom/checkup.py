@@ -1,4 +1,4 @@
-"""What `slideloom check` looks at: settings, folders, and each key at its provider, unpaid."""
+"""What `slideloom check` looks at, unpaid: settings, folders, servers, each key at its provider."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from slideloom.assembly import open_providers
 from slideloom.domain.prices import find_price
-from slideloom.errors import AuthFailed, ProviderError, QuotaExhausted
+from slideloom.errors import AuthFailed, ProviderError, QuotaExhausted, StoreUnusable
 from slideloom.providers.base import Provider
 from slideloom.settings import Settings
 
@@ -39,6 +39,13 @@ async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterato
     yield _check_folder(
         "IMAGE_OUTPUT_DIR", settings.image_output_dir, least_mb=settings.min_free_mb
     )
+    for name, url, prefix in (
+        ("STORE", settings.store, ""),
+        ("QUEUE", settings.queue, "streaq:slideloom:"),
+    ):
+        if url:
+            for finding in await _check_redis(name, url, prefix):
+                yield finding
     providers = open_providers(settings)
     try:
         for number, provider in enumerate(providers, 1):
@@ -62,6 +69,21 @@ def _check_folder(name: str, folder: str, *, least_mb: int) -> Finding:
     if free_mb < least_mb:
         return Finding(name, f"{folder}: {free_mb} MB free, {least_mb} MB wanted", "here")
     return Finding(name, f"{folder} can be written, {free_mb} MB free")
+
+
+async def _check_redis(name: str, url: str, prefix: str) -> list[Finding]:
+    """What a server is like; `prefix` is of the keys that are needed there, if not ours."""
+    try:
+        from slideloom.stores.redis_link import PREFIX, RedisLink  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        return [Finding(name, f"{error.name} is missing: install slideloom[cluster]", "here")]
+    try:
+        link = await RedisLink.open(url, max_connections=2, prefix=prefix or PREFIX)
+    except StoreUnusable as error:
+        return [Finding(name, str(error), "here")]
+    await link.close()
+    findings = [Finding(name, f"Redis {link.version} answers at {link.place}")]
+    return findings + [Finding(name, doubt, "doubt") for doubt in link.doubts]
 
 
 async def _check_provider(part: str, provider: Provider, *, fallback: str) -> Finding:

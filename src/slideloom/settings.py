@@ -263,7 +263,7 @@ def _mask(name: str, value: object) -> object:
         keys = [key.strip() for key in str(value).split(",") if key.strip()]
         return ",".join(f"••••{key[-4:] if len(key) >= _LONG_KEY else ''}" for key in keys)
     if isinstance(value, str) and "://" in value:
-        return re.sub(r"(?<=://)[^/?#\s]*@", "••••@", value)
+        return re.sub(r"(?<=://)\S*@", "••••@", value)  # a password may hold any character
     return value
 
 

@@ -78,6 +78,15 @@ def test_service_says_at_its_start_what_was_left_open() -> None:
             "answers；密钥是否有效要到第一张图才知道",
         ),
         ("m: $0.01 to $0.02 a picture", "m：每张 $0.01 至 $0.02"),
+        ("Redis 7.0.15 answers at h:6379", "h:6379 上的 Redis 7.0.15 有应答"),
+        (
+            "Redis at h:6379 has appendfsync no, not always: an answered event may be lost",
+            "h:6379 上的 Redis 的 appendfsync 为 no 而非 always：它崩溃时，已应答的事件可能丢失",
+        ),
+        (
+            "Redis at h:1 does not let this user do what is needed with keys called p:*: GET",
+            "h:1 上的 Redis 不允许该用户对名为 p:* 的键和频道进行所需的操作：GET",
+        ),
         ("auth_failed: no such key", "auth_failed: no such key"),
     ],
 )

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from slideloom.app import create_app
 from slideloom.assembly import Services
 from slideloom.cli.exits import Exit
-from slideloom.cli.words import tell, tell_count
+from slideloom.cli.words import tell, tell_count, translate
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 from slideloom.web.connections import Connection
@@ -223,7 +223,9 @@ def _announce(services: Services, listener: socket.socket) -> None:
         resumed_count=services.engine.active_count(),
         cut_off_count=services.engine.cut_off_count(),
     )
-    lines += [tell("Warning: {warning}", warning=warning) for warning in services.warnings]
+    lines += [
+        tell("Warning: {warning}", warning=translate(warning)) for warning in services.warnings
+    ]
     _say(*lines)
     services.log.info(
         "service_started",

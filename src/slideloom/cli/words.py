@@ -106,6 +106,30 @@ _FINDINGS_ZH = tuple(
             r"^(\S+) is not in the price list; .*$",
             r"价格表中没有 \1；有预算的幻灯片在得知账单前逐次调用",
         ),
+        (r"^Redis (\S+) answers at (\S+)$", r"\2 上的 Redis \1 有应答"),
+        (
+            r"^Redis at (\S+) has appendonly off: batches are lost when it restarts$",
+            r"\1 上的 Redis 未开启 appendonly：它重启后任务会丢失",
+        ),
+        (
+            r"^Redis at (\S+) has appendfsync (\S+), not always: .*$",
+            r"\1 上的 Redis 的 appendfsync 为 \2 而非 always：它崩溃时，已应答的事件可能丢失",
+        ),
+        (r"^Redis at (\S+) does not answer$", r"\1 上的 Redis 没有应答"),
+        (
+            r"^Redis at (\S+) does not accept the user or password: ",
+            r"\1 上的 Redis 不接受该用户或密码：",
+        ),
+        (
+            r"^Redis at (\S+) does not let this user do what is needed with .* called (\S+): ",
+            r"\1 上的 Redis 不允许该用户对名为 \2 的键和频道进行所需的操作：",
+        ),
+        (
+            r"^Redis at (\S+) is a replica, which takes no writes: its master is needed$",
+            r"\1 上的 Redis 是只读副本：需要连接其主服务器",
+        ),
+        (r"^Redis at (\S+) cannot be used: ", r"\1 上的 Redis 无法使用："),
+        (r"^(\S+) is missing: install ", r"缺少 \1：请安装 "),
     )
 )
 """What `check` finds; a provider's own words stay as they are."""

@@ -33,7 +33,7 @@ from slideloom.stores.base import (
 )
 from slideloom.stores.cursor import parse_cursor, to_cursor
 from slideloom.stores.redis_doorbell import listen
-from slideloom.stores.redis_link import RedisLink
+from slideloom.stores.redis_link import PREFIX, RedisLink
 from slideloom.stores.redis_results import RedisResults
 from slideloom.stores.redis_scripts import APPEND, CREATE, FORGET, LEASE, MOVED
 
@@ -76,6 +76,8 @@ class RedisBatchStore:
     """
 
     def __init__(self, link: RedisLink, *, prefix: str, cache_max_bytes: int) -> None:
+        self.link = link
+        """What the store is on; others of this process may use it, too, as long as it is open."""
         self._link = link
         self._prefix = prefix
         self._results = RedisResults(link, prefix=prefix, max_bytes=cache_max_bytes)
@@ -90,7 +92,7 @@ class RedisBatchStore:
         cls,
         url: str,
         *,
-        prefix: str = "slideloom:",
+        prefix: str = PREFIX,
         max_connections: int = _CONNECTIONS,
         cache_max_bytes: int = _CACHE_MAX_BYTES,
     ) -> Self:
@@ -102,7 +104,7 @@ class RedisBatchStore:
             StoreUnusable: the server cannot be reached, does not let us in, is too old, a cluster,
                 or drops records when memory runs short.
         """
-        link = await RedisLink.open(url, max_connections=max_connections)
+        link = await RedisLink.open(url, max_connections=max_connections, prefix=prefix)
         store = cls(link, prefix=prefix, cache_max_bytes=cache_max_bytes)
         try:
             await store._refuse_newer()
@@ -112,6 +114,11 @@ class RedisBatchStore:
                 raise
             raise StoreUnusable(str(error)) from error
         return store
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What it may cost that the server is as it is, in sentences for the operator."""
+        return self.link.doubts
 
     async def close(self) -> None:
         """Finish what was asked, then let go of the server."""

@@ -17,7 +17,10 @@ from redis.exceptions import (
 )
 
 from slideloom.errors import StorageFull, StoreError, StoreUnusable
+from slideloom.stores.redis_scripts import FIND_REFUSED
 
+PREFIX: Final = "slideloom:"
+"""Every key and channel of ours begins with it, unless told otherwise."""
 _OLDEST: Final = 7
 """Of Redis: the first whose scripts say beforehand that they write."""
 _CONNECT_S: Final = 3.0
@@ -41,13 +44,17 @@ class RedisLink:
         self._closing = asyncio.Lock()
         self.place = place
         """Where the server is, without user and password."""
+        self.version = ""
+        self.doubts: tuple[str, ...] = ()
+        """What it may cost that the server is as it is, in sentences; it will do all the same."""
         self.is_closed = False
 
     @classmethod
-    async def open(cls, url: str, *, max_connections: int) -> Self:
-        """Connect, and make sure that the server will do.
+    async def open(cls, url: str, *, max_connections: int, prefix: str = PREFIX) -> Self:
+        """Connect, and make sure that the server will do; nothing is changed there.
 
-        One of the connections is left to whoever listens, the others are for commands.
+        One of the connections is left to whoever listens, the others are for commands. What
+        is asked for will be of keys and channels that begin with `prefix`.
 
         Raises:
             StoreUnusable: it cannot be reached, lets us not in, or is not what we need.
@@ -57,10 +64,15 @@ class RedisLink:
         try:
             async with asyncio.timeout(_CONNECT_S + _ANSWER_S):
                 info = await link.client.info()
-            _check_server(info, place)
+                _check_server(info, place)
+                await _check_rights(link.client, prefix, place)
+                link.version = str(info["redis_version"])
+                link.doubts = tuple(await _find_doubts(link.client, info, place))
         except TimeoutError as error:
             raise await link.refuse(f"Redis at {place} does not answer") from error
-        except (AuthenticationError, NoPermissionError) as error:
+        except NoPermissionError as error:
+            raise await link.refuse(_tell_refused(place, prefix, str(error))) from error
+        except AuthenticationError as error:
             message = f"Redis at {place} does not accept the user or password: {error}"
             raise await link.refuse(message) from error
         except (RedisError, OSError) as error:
@@ -153,6 +165,9 @@ def _check_server(info: dict[str, Any], place: str) -> None:
     if info.get("cluster_enabled"):
         message = f"Redis at {place} is a cluster, which is not supported: one server is needed"
         raise StoreUnusable(message)
+    if info.get("role", "master") != "master":
+        message = f"Redis at {place} is a replica, which takes no writes: its master is needed"
+        raise StoreUnusable(message)
     policy = str(info.get("maxmemory_policy", ""))
     if policy.startswith("allkeys"):
         message = (
@@ -160,6 +175,35 @@ def _check_server(info: dict[str, Any], place: str) -> None:
             f" (maxmemory-policy {policy}); noeviction is needed"
         )
         raise StoreUnusable(message)
+
+
+async def _check_rights(client: Redis, prefix: str, place: str) -> None:
+    refused: list[bytes] = await client.eval(FIND_REFUSED, 1, prefix)
+    if refused:
+        names = ", ".join(name.decode() for name in refused)
+        raise StoreUnusable(_tell_refused(place, prefix, names))
+
+
+def _tell_refused(place: str, prefix: str, what: str) -> str:
+    return (
+        f"Redis at {place} does not let this user do what is needed"
+        f" with keys and channels called {prefix}*: {what}"
+    )
+
+
+async def _find_doubts(client: Redis, info: dict[str, Any], place: str) -> list[str]:
+    if not info.get("aof_enabled"):
+        return [f"Redis at {place} has appendonly off: batches are lost when it restarts"]
+    try:
+        found = await client.config_get("appendfsync")
+    except ResponseError:  # it may be forbidden, or have another name: that is their right
+        return []
+    how = found.get("appendfsync") or "always"
+    doubt = (
+        f"Redis at {place} has appendfsync {how}, not always:"
+        " an answered event may be lost when it crashes"
+    )
+    return [] if how == "always" else [doubt]
 
 
 def _to_store_error(error: Exception, place: str) -> StoreError:

@@ -170,3 +170,22 @@ end
 return #old
 """
 """Of: before_s, how many at most. How many were dropped."""
+
+FIND_REFUSED: Final = """#!lua flags=no-writes,no-cluster
+local asked, refused = [[
+GET k;SET k v;EXISTS k;UNLINK k;EXPIRE k 1;INCRBY k 1;DECRBY k 1
+HGET k f;HMGET k f;HGETALL k;HSET k f v;HSETNX k f v;HDEL k f;HEXISTS k f;HINCRBY k f 1
+ZADD k 1 m;ZREM k m;ZSCORE k m;ZRANGE k 0 1;ZRANGEBYSCORE k 0 1;ZPOPMIN k;ZINTERCARD 1 k
+XADD k 1-0 f v;XLEN k;XRANGE k - +
+PUBLISH c m;SUBSCRIBE c;PING;EVALSHA s 1 k;SCRIPT LOAD s
+]], {}
+local mine = {k = KEYS[1] .. 'x', c = KEYS[1] .. 'x'}
+for command in asked:gmatch('[^;%c]+') do
+    local words = {}
+    for word in command:gmatch('%S+') do words[#words + 1] = mine[word] or word end
+    if not redis.acl_check_cmd(unpack(words)) then refused[#refused + 1] = words[1] end
+end
+return refused
+"""
+"""Which of the commands that are used here, with keys (`k`) and channels (`c`) that begin with
+the prefix, the user is refused. Nothing is done."""
