@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slideloom.logs import LogWriter, open_log, render_line
+from slideloom.domain.session import SessionDocument
+from slideloom.logs import LogWriter, name_process, open_log, render_line
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
 from tests.support.service import running_service
@@ -215,3 +217,86 @@ def test_half_written_session_file_is_swept_at_the_start(tmp_path: Path) -> None
     writer.sweep()
     writer.close()
     assert list(sessions.iterdir()) == []
+
+
+# Several processes in one folder.
+
+
+def test_each_of_several_processes_has_a_pipeline_file_of_its_own(tmp_path: Path) -> None:
+    names = [name_process("worker") for _ in range(2)]
+    writers = [LogWriter(tmp_path, retention_days=1, process=name) for name in names]
+    for number, writer in enumerate(writers):
+        open_log(writer).info("service_started", number=number)
+        writer.close()
+    today = f"{date.today():%Y%m%d}"  # noqa: DTZ011 - as the log does
+    for number, name in enumerate(names):
+        text = (tmp_path / f"pipeline_{today}_{name}.log").read_text()
+        assert json.loads(text)["number"] == number
+    assert len(list(tmp_path.glob("pipeline_*.log"))) == 2
+
+
+def test_name_of_a_process_is_its_own_and_fits_into_a_file_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "a/..\n b" * 60)
+    one, other = name_process("api"), name_process("api")
+    assert one != other
+    assert re.fullmatch(r"api-[A-Za-z0-9.-]{1,64}-\d+-[0-9a-f]{4}", one)
+
+
+def test_processes_that_share_a_folder_overwrite_nothing(tmp_path: Path) -> None:
+    writers = [
+        LogWriter(tmp_path, retention_days=1, process=name_process("worker")) for _ in range(2)
+    ]
+    told: list[SessionDocument] = []
+    for number in range(60):
+        writer = writers[number % 2]
+        writer.mirror = told.append
+        writer.document(SESSION, "slide_001", {"number": number})
+    for writer in writers:
+        writer.close()
+    written = {path.name: path.read_bytes() for path in (tmp_path / "sessions").iterdir()}
+    assert sorted(json.loads(body)["number"] for body in written.values()) == list(range(60))
+    assert written == {document.name: document.body for document in told}
+
+
+def test_half_written_file_of_another_process_is_left_until_it_is_old(tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    (sessions / ".part@worker-b-1-slide_001").write_text('{"half')
+    (sessions / ".part-x_slide_001").write_text('{"half')
+    (sessions / ".part@worker-c-1-slide_001").write_text('{"half')
+    os.utime(sessions / ".part@worker-c-1-slide_001", (1, 1))
+    for process, left in (("api-a-1", 2), ("", 1)):
+        made = LogWriter(tmp_path, retention_days=1, process=process)
+        made.sweep()
+        open_log(made).info("x")
+        made.close()
+        assert len(list(sessions.iterdir())) == left
+
+
+def test_file_that_another_process_removes_just_now_is_no_trouble(writer: LogWriter) -> None:
+    sessions = writer.folder / "sessions"
+    for gone in (writer.folder / "pipeline_20200101_gone.log", sessions / f"{SESSION}_gone.json"):
+        gone.symlink_to("nowhere")  # listed, but not there when it is looked at
+    old = sessions / f"{SESSION}_slide_001.json"
+    old.write_text("{}")
+    os.utime(old, (1, 1))
+    open_log(writer).info("x")
+    writer.document(SESSION, "slide_002", {})
+    assert list(writer.read_session(SESSION)) == [f"{SESSION}_slide_002.json"]
+
+
+def test_full_disk_keeps_no_document_from_the_others(
+    writer: LogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    told: list[SessionDocument] = []
+    writer.mirror = told.append
+    monkeypatch.setattr("os.link", fail)
+    writer.document(SESSION, "slide_001", {})
+    writer.flush()
+    assert [document.name for document in told] == [f"{SESSION}_slide_001.json"]
+    assert writer.read_session(SESSION) == {}

@@ -17,18 +17,19 @@ from slideloom.engine.remote_work import RemoteWork
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.runs import EngineLimits, Runs
+from slideloom.engine.sessions import SessionFiles, open_session_files
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.engine.work import BatchWork
 from slideloom.errors import SettingsError, StorageFull
 from slideloom.exports.exporter import Exporter
-from slideloom.logs import Log, LogWriter, open_log
+from slideloom.logs import Log, LogWriter, name_process, open_log
 from slideloom.metrics import Metrics
 from slideloom.providers.base import Provider
 from slideloom.providers.network import open_network
 from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
-from slideloom.stores.base import Doorbell, ImageStore, ResultCache
+from slideloom.stores.base import Doorbell, ImageStore, ResultCache, SessionShelf
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
 from slideloom.tracing import Tracer
@@ -57,6 +58,7 @@ class Services(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     tracer: Tracer
     log_writer: LogWriter
+    session_files: SessionFiles
     log: Log
 
 
@@ -78,6 +80,7 @@ class _Base(Struct, frozen=True, kw_only=True):
 
     settings: Settings
     log_writer: LogWriter
+    session_files: SessionFiles
     log: Log
     tracer: Tracer
     doubts: tuple[str, ...]
@@ -113,7 +116,7 @@ async def open_services(
         StoreError: the database cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        base = await _open_base(settings, stack)
+        base = await _open_base(settings, stack, role="api")
         exporter = Exporter(base.images)
         stack.callback(exporter.close)
         engine = BatchEngine(
@@ -137,6 +140,7 @@ async def open_services(
             metrics=base.metrics,
             tracer=base.tracer,
             log_writer=base.log_writer,
+            session_files=base.session_files,
             log=base.log,
         )
 
@@ -153,7 +157,7 @@ async def open_bench(settings: Settings, *, warnings: tuple[str, ...] = ()) -> A
         message = "a worker needs STORE and QUEUE: the redis:// addresses that the server has"
         raise SettingsError(message)
     async with AsyncExitStack() as stack:
-        base = await _open_base(settings, stack)
+        base = await _open_base(settings, stack, role="worker")
         queue = await _open_runner(settings, base.log)
         stack.push_async_callback(queue.close)
         yield Bench(
@@ -167,16 +171,21 @@ async def open_bench(settings: Settings, *, warnings: tuple[str, ...] = ()) -> A
         )
 
 
-async def _open_base(settings: Settings, stack: AsyncExitStack) -> _Base:
-    log_writer = _open_log_writer(settings)
+async def _open_base(settings: Settings, stack: AsyncExitStack, *, role: str) -> _Base:
+    log_writer = _open_log_writer(settings, role)
     stack.callback(log_writer.close)
     log = open_log(log_writer)
     tracer, doubts = open_tracer(os.environ)
     stack.push_async_callback(tracer.close)
     store = await _open_store(settings)
     stack.push_async_callback(store.close)
-    if not settings.store:
+    shelf = None
+    if settings.store:
+        shared = cast("RedisBatchStore", store)
+        shelf, doubts = _open_shelf(settings, shared), (*doubts, *shared.doubts)
+    else:
         log_writer.sweep()  # the store's lock says that no other service is here
+    session_files = await stack.enter_async_context(open_session_files(log_writer, shelf, log))
     images = await _open_images(settings)
     stack.push_async_callback(images.close)
     lanes = Lanes(
@@ -191,6 +200,7 @@ async def _open_base(settings: Settings, stack: AsyncExitStack) -> _Base:
     return _Base(
         settings=settings,
         log_writer=log_writer,
+        session_files=session_files,
         log=log,
         tracer=tracer,
         doubts=doubts,
@@ -212,6 +222,13 @@ async def _open_store(settings: Settings) -> "SqliteBatchStore | RedisBatchStore
         )
     path = Path(settings.data_dir) / "slideloom.sqlite3"
     return await SqliteBatchStore.open(path, cache_max_bytes=max_bytes)
+
+
+def _open_shelf(settings: Settings, store: "RedisBatchStore") -> SessionShelf:
+    """Where session files are shared, on the store's connections."""
+    from slideloom.stores.redis_sessions import RedisSessions  # noqa: PLC0415 - an extra
+
+    return RedisSessions(store.link, retention_days=settings.log_retention_days)
 
 
 async def _open_work(base: _Base, stack: AsyncExitStack) -> BatchWork:
@@ -270,12 +287,13 @@ async def _open_images(settings: Settings) -> FileImageStore:
         raise SettingsError(message) from error
 
 
-def _open_log_writer(settings: Settings) -> LogWriter:
+def _open_log_writer(settings: Settings, role: str) -> LogWriter:
     try:
         return LogWriter(
             Path(settings.log_dir),
             retention_days=settings.log_retention_days,
             secrets=settings.secrets,
+            process=name_process(role) if settings.store else "",
         )
     except OSError as error:
         message = f"LOG_DIR={settings.log_dir} cannot be written: {error.strerror}"

@@ -4,31 +4,34 @@ A structlog logger renders each event to one JSON line of
 `pipeline_YYYYMMDD.log`. An event that carries `document` is mirrored whole into
 `sessions/{session_id}_{action}.json` and leaves the document out of the line.
 One thread writes, so the loop never waits for the disk. Source: contract §8.
+
+Of several processes each has a pipeline file of its own, `pipeline_YYYYMMDD_{process}.log`: the
+lines of two would run into each other. They may share the folder.
 """
 
 import contextlib
 import errno
-import itertools
 import json
 import logging
 import os
 import queue
 import re
+import socket
 import threading
 import traceback
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any
 
 import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from slideloom.domain.session import SESSION_ID, SessionDocument
 from slideloom.tracing import find_trace
 
-SESSION_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""Session ids are UUIDs of ours; nothing else is ever put into a path."""
 OPERATOR_EVENTS = ("batch_generate_complete", "slide_completed")
 """The words operators grep for: no other line may contain them. Source: contract §8."""
 _ESCAPES = {
@@ -41,25 +44,53 @@ _ESCAPES = {
 _MASK = b"***"
 _PART_PREFIX = ".part-"
 """Of a session file that is not whole yet."""
+_SHARED_PART_PREFIX = ".part@"
+"""Of one that is not whole yet where several processes may write: the process' name follows."""
 _KEY_CHARS = 8
 """A shorter "key" is a local server's dummy, and would be found in numbers and words."""
+_HOST_CHARS = 64
+"""Of a host's name in a file's name: that may have 255 in all."""
 _FLUSH_S = 10.0
 """How long a reader waits for the writing thread."""
 
 Log = FilteringBoundLogger
 
 
-class LogWriter:
-    """The thread that owns every log file."""
+def name_process(role: str) -> str:
+    """A name for this process that no other has, to put into file names.
 
-    def __init__(self, folder: Path, *, retention_days: int, secrets: Sequence[str] = ()) -> None:
-        """Write below `folder`; mask `secrets` wherever they turn up."""
+    The host and the number alone would not do: containers may share the one, and each begins
+    its numbers at 1.
+    """
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", socket.gethostname())[:_HOST_CHARS]
+    return f"{role}-{host}-{os.getpid()}-{token_hex(2)}"
+
+
+class LogWriter:
+    """The thread that owns every log file of this process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        retention_days: int,
+        secrets: Sequence[str] = (),
+        process: str = "",
+    ) -> None:
+        """Write below `folder`; mask `secrets` wherever they turn up.
+
+        With a `process` (`name_process`), others may write to the folder, too.
+        """
         self.folder = folder
+        self.mirror: Callable[[SessionDocument], None] | None = None
+        """Told of each session file, on the writing thread, once it is on the disk."""
+        self._end = f"_{process}.log" if process else ".log"
+        self._part = f"{_SHARED_PART_PREFIX}{process}-" if process else _PART_PREFIX
         self._retention = timedelta(days=retention_days)
         self._secrets = [
             msgspec.json.encode(secret)[1:-1] for secret in secrets if len(secret) >= _KEY_CHARS
         ]
-        self._queue: queue.SimpleQueue[bytes | tuple[str, str, bytes] | threading.Event | None] = (
+        self._queue: queue.SimpleQueue[bytes | SessionDocument | threading.Event | None] = (
             queue.SimpleQueue()
         )
         (folder / "sessions").mkdir(parents=True, exist_ok=True)
@@ -72,9 +103,13 @@ class LogWriter:
         self._thread.start()
 
     def sweep(self) -> None:
-        """Remove what a crash left half-written; only while nobody else writes here."""
-        for leftover in (self.folder / "sessions").glob(f"{_PART_PREFIX}*"):
-            leftover.unlink(missing_ok=True)
+        """Remove what a crash left half-written, where nobody else writes.
+
+        What one of several processes left goes with the files of its age.
+        """
+        if self._part == _PART_PREFIX:
+            for leftover in (self.folder / "sessions").glob(f"{_PART_PREFIX}*"):
+                leftover.unlink(missing_ok=True)
 
     def line(self, fields: Mapping[str, Any]) -> None:
         """Write one line to today's pipeline file."""
@@ -83,7 +118,7 @@ class LogWriter:
     def document(self, session_id: str, action: str, content: object) -> None:
         """Write one session file; a second of the same action gets `_2`, and so on."""
         body = msgspec.json.format(_encode(content), indent=2)
-        self._queue.put((session_id, action, self._masked(body)))
+        self._queue.put(SessionDocument(session_id, action, self._masked(body)))
 
     def flush(self) -> None:
         """Wait until everything written so far is in the files."""
@@ -110,8 +145,8 @@ class LogWriter:
                     case threading.Event():
                         self._flush_file()
                         item.set()
-                    case (session_id, action, body):
-                        _write_document(self.folder / "sessions", session_id, action, body)
+                    case SessionDocument():
+                        self._write_document(item)
                 if self._queue.empty():
                     self._flush_file()
             except Exception as error:  # noqa: BLE001 - pictures matter more than logs
@@ -124,9 +159,17 @@ class LogWriter:
         if self._file is not None:
             self._file.flush()
 
+    def _write_document(self, document: SessionDocument) -> None:
+        try:
+            folder = self.folder / "sessions"
+            document = _write_document(folder, document, part_prefix=self._part)
+        finally:  # a full disk here is none elsewhere
+            if self.mirror is not None:
+                self.mirror(document)
+
     def _write_line(self, line: bytes) -> None:
         today = date.today()  # noqa: DTZ011 - the operator's own day names the file
-        path = self.folder / f"pipeline_{today:%Y%m%d}.log"
+        path = self.folder / f"pipeline_{today:%Y%m%d}{self._end}"
         if self._file is None or today != self._day or not path.exists():
             self._close_file()
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,17 +188,22 @@ class LogWriter:
 
     def _forget_old(self, today: date) -> None:
         oldest = today - self._retention
-        for path in (*self.folder.glob("pipeline_*.log"), *self.folder.glob("sessions/*.json")):
-            if date.fromtimestamp(path.stat().st_mtime) < oldest:  # noqa: DTZ012 - as above
-                path.unlink(missing_ok=True)
+        kinds = ("pipeline_*.log", "sessions/*.json", f"sessions/{_SHARED_PART_PREFIX}*")
+        for path in (path for kind in kinds for path in self.folder.glob(kind)):
+            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                if date.fromtimestamp(path.stat().st_mtime) < oldest:  # noqa: DTZ012 - as above
+                    path.unlink()
 
-    def read_session(self, session_id: str) -> dict[str, msgspec.Raw]:
+    def read_session(self, session_id: str) -> dict[str, bytes]:
         """The session's files by name, as JSON; empty when there are none. Blocks on the disk."""
         if SESSION_ID.fullmatch(session_id) is None:
             return {}
         self.flush()
-        paths = sorted((self.folder / "sessions").glob(f"{session_id}_*.json"))
-        return {path.name: msgspec.Raw(path.read_bytes()) for path in paths}
+        files = {}
+        for path in sorted((self.folder / "sessions").glob(f"{session_id}_*.json")):
+            with contextlib.suppress(FileNotFoundError):  # its time was up just now
+                files[path.name] = path.read_bytes()
+        return files
 
 
 def open_log(writer: LogWriter) -> Log:
@@ -223,15 +271,18 @@ def _explain_exception(
     return fields
 
 
-def _write_document(folder: Path, session_id: str, action: str, body: bytes) -> None:
-    part = folder / f"{_PART_PREFIX}{session_id}_{action}"
+def _write_document(
+    folder: Path, document: SessionDocument, *, part_prefix: str
+) -> SessionDocument:
+    """Write it under the first name that is free, whose run it is from now on."""
+    part = folder / f"{part_prefix}{document.session_id}_{document.action}"
     folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared up
     try:
-        part.write_bytes(body)
-        for run in itertools.count(1):
-            suffix = "" if run == 1 else f"_{run}"
+        part.write_bytes(document.body)
+        while True:
             with contextlib.suppress(FileExistsError):
-                os.link(part, folder / f"{session_id}_{action}{suffix}.json")  # whole, or not
-                return
+                os.link(part, folder / document.name)  # whole, or not
+                return document
+            document = msgspec.structs.replace(document, run=document.run + 1)
     finally:
         part.unlink(missing_ok=True)

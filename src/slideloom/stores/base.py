@@ -10,6 +10,7 @@ from slideloom.domain.events import BatchSubmitted, Event
 from slideloom.domain.images import FitMode, PictureFacts
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
+from slideloom.domain.session import SessionDocument
 from slideloom.domain.status import BatchSummary
 from slideloom.errors import UnreadableLog
 
@@ -356,5 +357,27 @@ class ImageStore(Protocol):
         Raises:
             StoreError: there is none of that name, or it cannot be read.
             NotAPicture: it cannot be decoded.
+        """
+        ...
+
+
+class SessionShelf(Protocol):
+    """The session files of every process, for whichever is asked."""
+
+    async def put(self, document: SessionDocument, *, token: str) -> str:
+        """Keep it, and tell the file's name: its own, or that of the next run that is free.
+
+        A `token` that was put already changes nothing, and gives the same name again.
+
+        Raises:
+            StoreError: it may have been kept all the same.
+        """
+        ...
+
+    async def read(self, session_id: str) -> dict[str, bytes]:
+        """The session's files by name, as JSON; empty when there are none (any more).
+
+        Raises:
+            StoreError: the shelf cannot be asked.
         """
         ...

@@ -171,6 +171,25 @@ return #old
 """
 """Of: before_s, how many at most. How many were dropped."""
 
+PUT_SESSION_FILE: Final = """#!lua flags=no-cluster
+local session, action, run, token, body, keep_s, keep_answer_s = unpack(ARGV)
+local files = KEYS[1] .. '{session:' .. session .. '}:files'
+local answers = KEYS[1] .. '{session:' .. session .. '}:answers'
+local answered = redis.call('HGET', answers, token)
+if answered then return answered end
+local name
+repeat
+    name = session .. '_' .. action .. (run == '1' and '' or '_' .. run) .. '.json'
+    run = tostring(run + 1)
+until redis.call('HSETNX', files, name, body) == 1
+redis.call('HSET', answers, token, name)
+redis.call('EXPIRE', files, keep_s)
+redis.call('EXPIRE', answers, keep_answer_s)
+return name
+"""
+"""Of: session, action, the first run it may be, token, body, for how many seconds the session's
+files stay, and its tokens. The file's name."""
+
 FIND_REFUSED: Final = """#!lua flags=no-writes,no-cluster
 local asked, refused = [[
 GET k;SET k v;EXISTS k;UNLINK k;EXPIRE k 1;INCRBY k 1;DECRBY k 1

@@ -1,7 +1,5 @@
 """A session's log files."""
 
-import asyncio
-
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
@@ -12,21 +10,24 @@ from slideloom.web.bodies import json_response
 from slideloom.web.endpoint import Endpoint, Parameter, services
 
 
-class SessionLogs(Struct, frozen=True):
+class SessionLogs(Struct, frozen=True, omit_defaults=True):
     """The session's log files as one document."""
 
     session_id: str
     files: dict[str, msgspec.Raw]
     """Each file's JSON under its name."""
+    complete: bool = True
+    """Left out unless false: then the other processes' files could not be asked for."""
 
 
 async def logs(request: Request) -> Response:
     """The log files of one session."""
     session_id = request.path_params["session_id"]
-    files = await asyncio.to_thread(services(request).log_writer.read_session, session_id)
-    if not files:
+    found = await services(request).session_files.read(session_id)
+    if not found.files:
         raise UnknownSession(session_id)
-    return json_response(SessionLogs(session_id, files))
+    files = {name: msgspec.Raw(body) for name, body in found.files.items()}
+    return json_response(SessionLogs(session_id, files, found.is_complete))
 
 
 ENDPOINTS = (
