@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-crash test-long check format screenshots bench bench-faults bench-lanes lock clean
+.PHONY: help setup run run-cluster test quick test-crash test-long check format screenshots bench bench-faults bench-lanes lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,10 @@ $(VENV)/.dev: $(BIN)/slideloom tests/requirements.lock
 
 run: setup  ## serve on http://localhost:8000
 	@exec $(BIN)/slideloom serve
+
+run-cluster: $(VENV)/.dev  ## the same on Redis with two workers, on this machine
+	@SLIDELOOM_ONLY=redis-server sh tests/support/tools.sh
+	@exec sh docs/operations/run-cluster.sh
 
 test: $(VENV)/.dev  ## every test
 	@sh tests/support/tools.sh

@@ -79,5 +79,5 @@ def test_a_worker_without_a_queue_is_refused_in_one_line(tmp_path: Path) -> None
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("slideloom: a worker needs STORE and QUEUE, ")
+    assert ended.stderr.startswith("slideloom: a worker needs STORE and QUEUE: ")
     assert ended.stderr.count("\n") == 1

@@ -72,6 +72,7 @@ class Bench(Struct, frozen=True, kw_only=True):
     queue: Queue
     doorbell: Doorbell
     provider: Provider
+    metrics: Metrics
     log: Log
 
 
@@ -160,13 +161,16 @@ async def open_bench(settings: Settings, *, warnings: tuple[str, ...] = ()) -> A
         base = await _open_base(settings, stack, role="worker")
         queue = await _open_runner(settings, base.log)
         stack.push_async_callback(queue.close)
+        runs = base.build_runs(queue)
+        base.metrics.count_active(lambda: len(runs.roster.runs))
         yield Bench(
             settings=settings,
             warnings=(*warnings, *base.doubts),
-            runs=base.build_runs(queue),
+            runs=runs,
             queue=queue,
             doorbell=cast("RedisBatchStore", base.store),
             provider=base.maker.lanes.first,
+            metrics=base.metrics,
             log=base.log,
         )
 

@@ -7,9 +7,17 @@ operator set, or `other`: users may name any.
 import asyncio
 from collections.abc import Callable, Collection
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
 
 from slideloom.clock import monotonic_s
+from slideloom.errors import SettingsError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.5, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180)
@@ -80,6 +88,18 @@ class Metrics:
             due_s = monotonic_s() + _LAG_EVERY_S
             await asyncio.sleep(_LAG_EVERY_S)
             self._lag.observe(max(0.0, monotonic_s() - due_s))
+
+    def serve(self, host: str, port: int) -> None:
+        """Show them on a port of their own, from a thread, until the process ends.
+
+        Raises:
+            SettingsError: the port is not to be had.
+        """
+        try:
+            start_http_server(port, host, self.registry)
+        except OSError as error:
+            message = f"cannot show metrics on {host}:{port}: {error.strerror or error}"
+            raise SettingsError(message) from error
 
     def render(self) -> bytes:
         """Everything, as Prometheus reads it."""

@@ -1,13 +1,15 @@
 #!/bin/sh
 # What the tests need beyond PyPI: installed where that can be done (Debian, root),
 # otherwise named in one line; the tests that need them then skip. In CI it must not fail.
+# With SLIDELOOM_ONLY, a command's name, only that one.
 missing=""
 for pair in jq:jq node:nodejs strace:strace faketime:faketime chromium:chromium \
     redis-server:redis-server; do
+    [ "${SLIDELOOM_ONLY:-${pair%%:*}}" = "${pair%%:*}" ] || continue
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # Without it Chromium draws boxes for Chinese; only screenshots show them.
-fc-list :lang=zh 2>/dev/null | grep -q . || missing="$missing fonts-noto-cjk"
+[ -n "${SLIDELOOM_ONLY:-}" ] || fc-list :lang=zh 2>/dev/null | grep -q . || missing="$missing fonts-noto-cjk"
 # 270 MB, for `make test-long` alone: no other run wants it.
 office=""
 [ -z "${SLIDELOOM_LONG:-}" ] || command -v soffice >/dev/null 2>&1 || office=" libreoffice-impress"

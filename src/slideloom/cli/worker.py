@@ -5,6 +5,9 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from slideloom.assembly import Bench, open_bench
 from slideloom.cli.exits import Exit
@@ -14,20 +17,27 @@ from slideloom.settings import Settings, load_settings
 from slideloom.worker import Shift, Signals, run_worker
 
 
-def worker() -> Exit:
+def worker(
+    *,
+    metrics_port: Annotated[
+        int | None, Parameter(help="Port on HOST where Prometheus finds this worker's /metrics.")
+    ] = None,
+) -> Exit:
     """Make decks off the queue (QUEUE), beside any number of services, until stopped."""
     try:
         settings, warnings = load_settings(os.environ, env_file=Path(".env"))
-        asyncio.run(_work(settings, tuple(warnings)))
+        asyncio.run(_work(settings, tuple(warnings), metrics_port=metrics_port))
     except (SettingsError, StoreError) as error:
         print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
         return Exit.USAGE
     return Exit.OK
 
 
-async def _work(settings: Settings, warnings: tuple[str, ...]) -> None:
+async def _work(settings: Settings, warnings: tuple[str, ...], *, metrics_port: int | None) -> None:
     signals = Signals()
     async with open_bench(settings, warnings=warnings) as bench:
+        if metrics_port is not None:
+            bench.metrics.serve(settings.host, metrics_port)
         _say(to_greeting(bench.provider.name, bench.provider.model))
         for warning in bench.warnings:
             _say(tell("Warning: {warning}", warning=warning))

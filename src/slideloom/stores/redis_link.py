@@ -142,7 +142,7 @@ def _build_pool(url: str, max_connections: int) -> tuple[BlockingConnectionPool,
             # Ours is around the whole command: the client's own swallows, on Python 3.11, a
             # cancellation that comes just as the command is sent (`asyncio.wait_for`).
             socket_timeout=None,
-            socket_keepalive=True,
+            **({} if parts.scheme == "unix" else {"socket_keepalive": True}),
             health_check_interval=_HEALTH_CHECK_S,
             # The client would send a command again whose answer was lost: that is for us to decide.
             retry=Retry(NoBackoff(), 0),
