@@ -80,6 +80,11 @@ class Elsewhere(Place):
         name = "worker listens"
         self._listening.add(asyncio.create_task(shop.runs.listen(shop.store), name=name))
 
+    def deafen(self) -> None:
+        """The worker hears no more of what others write."""
+        for task in self._listening:
+            task.cancel()
+
     async def end(self, shop: Workshop) -> None:
         """See `Place`."""
         shop.runs.close()

@@ -92,7 +92,7 @@ class Runs:
         self._store = store
         self._queue = queue
         self._maker = maker
-        self._limits = limits
+        self.limits = limits
         self._log = log
         self._metrics = metrics
         self._tracer = tracer
@@ -252,7 +252,7 @@ class Runs:
             if state.is_final or (is_new and len(log) == 1):
                 return log, []
             found = await find_left_behind(state, self._maker.images)
-            policy = self._limits.resume_in_flight
+            policy = self.limits.resume_in_flight
             events = plan_resume(state, found=found, policy=policy, at_s=wall_s())
             with suppress(LogMoved):  # late costs of an earlier run, or somebody's wish
                 await self._store.append(batch_id, epoch, events, at=state.seq)
@@ -282,7 +282,7 @@ class Runs:
             span.note(outcome=run.state.status)
 
     async def _run(self, run: BatchRun) -> None:
-        batch_id, timeout_s = run.batch_id, self._limits.batch_timeout_of(run.state.order)
+        batch_id, timeout_s = run.batch_id, self.limits.batch_timeout_of(run.state.order)
         try:
             await run_batch(
                 run, self._maker, timeout_s=timeout_s, log=self._log, metrics=self._metrics
@@ -299,7 +299,7 @@ class Runs:
 
     def restart_clock(self, run: BatchRun) -> None:
         """Give a run that is under way its whole time again."""
-        run.deadline.start(self._limits.batch_timeout_of(run.state.order))
+        run.deadline.start(self.limits.batch_timeout_of(run.state.order))
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""

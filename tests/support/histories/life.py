@@ -62,5 +62,5 @@ def _count_held(life: Life, setup: Setup) -> dict[str, int]:
         "an errand": len(engine._errands),
         "a run out of turn": len(runs._hurried),
         "a place in the queue": setup.concurrency - queue._slots._value,
-        "a single slide's slot": runs._limits.single_workers - runs._single_slots._value,
+        "a single slide's slot": runs.limits.single_workers - runs._single_slots._value,
     }

@@ -1,0 +1,150 @@
+"""Batches that are made elsewhere, as this process tells of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from slideloom.domain.events import (
+    BatchFinished,
+    BatchStarted,
+    BatchSubmitted,
+    Event,
+    SlideDone,
+    SlideStarted,
+)
+from slideloom.engine.follower import Follower
+from slideloom.engine.timeline import Timeline
+from slideloom.errors import StoreError, UnknownBatch
+from tests.support.orders import order
+from tests.support.parts import MemoryBatchStore, RecordingLog
+
+
+class Post:
+    """A store that others write to, and who follows it here."""
+
+    def __init__(self) -> None:
+        self.store = MemoryBatchStore()
+        self.log = RecordingLog()
+        self.follower = Follower(self.store, self.store, log=self.log)  # type: ignore[arg-type]  # only what it calls
+
+    async def begin(self) -> Timeline:
+        """A batch of one slide, and its timeline."""
+        await self.store.create("b", BatchSubmitted(at_s=0, order=order(1)))
+        return await self.follower.get("b")
+
+    async def write(self, *events: Event) -> None:
+        """Another process writes."""
+        await self.store.append("b", None, events)
+
+
+@asynccontextmanager
+async def following() -> AsyncIterator[Post]:
+    post = Post()
+    task = asyncio.create_task(post.follower.run())
+    await asyncio.sleep(0.01)
+    yield post
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def names(timeline: Timeline) -> Sequence[str]:
+    return [item.name for item in timeline.feed]
+
+
+ONE_SLIDE = (
+    BatchStarted(at_s=1),
+    SlideStarted(at_s=1, place=0, attempt=1, provider="p", model="m", bills=True, final_prompt="f"),
+    SlideDone(
+        at_s=3,
+        place=0,
+        image="i.png",
+        width=16,
+        height=9,
+        aspect_ratio_ok=True,
+        generation_time_s=2.0,
+        provider="p",
+        model="m",
+    ),
+    BatchFinished(at_s=3, total_time_s=2.0),
+)
+
+
+async def test_what_others_write_is_told_as_it_comes() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        waiting = asyncio.create_task(timeline.wait_finished(timeout_s=60))
+        for event in ONE_SLIDE:
+            await post.write(event)
+        assert await waiting
+        assert names(timeline)[-1] == "batch.finished"
+        assert [item.number for item in timeline.feed] == list(range(1, len(timeline.feed) + 1))
+        assert post.follower.mean_slide_s() == 2.0
+
+
+async def test_who_asks_is_told_what_was_written_though_no_bell_rang() -> None:
+    post = Post()
+    timeline = await post.begin()
+    await post.write(*ONE_SLIDE)
+    assert await post.follower.get("b") is timeline
+    assert timeline.state.is_final
+
+
+async def test_many_who_ask_at_once_are_told_each_event_once() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        for event in ONE_SLIDE:
+            await post.write(event)
+            await asyncio.gather(*(post.follower.get("b") for _ in range(20)))
+        assert timeline.state.seq == 1 + len(ONE_SLIDE)
+        assert [item.number for item in timeline.feed] == list(range(1, len(timeline.feed) + 1))
+
+
+async def test_news_that_the_store_did_not_give_are_told_a_moment_later() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        waiting = asyncio.create_task(timeline.wait_finished(timeout_s=60))
+        await asyncio.sleep(0)
+        read = post.store.read
+
+        async def fail(batch_id: str, *, after: int = 0) -> list[Event]:
+            raise StoreError(f"{batch_id} after {after}")
+
+        post.store.read = fail  # type: ignore[method-assign]
+        await post.write(*ONE_SLIDE)
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        post.store.read = read  # type: ignore[method-assign]
+        assert await waiting
+
+
+async def test_log_that_lost_its_end_is_told_anew_and_readers_are_let_go() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        await post.write(*ONE_SLIDE)
+        await post.follower.get("b")
+        del post.store.logs["b"][2:]
+        anew = await post.follower.get("b")
+        assert anew is not timeline
+        assert (anew.state.seq, timeline.is_closed) == (2, True)
+        assert post.log.of("log_lost_its_end")
+
+
+async def test_batch_that_is_gone_is_unknown_though_it_is_remembered_here() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        post.store.logs.clear()
+        with pytest.raises(UnknownBatch):
+            await post.follower.get("b")
+        assert timeline.is_closed
+        with pytest.raises(UnknownBatch):
+            await post.follower.get("b")
+
+
+async def test_time_of_a_batch_goes_on_while_nothing_is_written() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        before_s = timeline.elapsed_s
+        await asyncio.sleep(30)
+        assert timeline.elapsed_s == pytest.approx(before_s + 30)

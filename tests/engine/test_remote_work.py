@@ -1,0 +1,125 @@
+"""Wishes that reach a worker through the store: also one that hears nothing, or is not there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from slideloom.domain.events import SlideCharged, SlidesReopened
+from slideloom.engine.batches import BatchEngine
+from slideloom.engine.follower import Follower
+from slideloom.engine.remote_work import RemoteWork
+from slideloom.logs import Log
+from tests.support.elsewhere import Elsewhere
+from tests.support.orders import order
+from tests.support.parts import ScriptedProvider, Workshop
+from tests.support.shops import codes, failing, make
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+    elsewhere = Elsewhere()
+    monkeypatch.setattr(Workshop, "place", elsewhere)
+    return elsewhere
+
+
+@asynccontextmanager
+async def second_engine(shop: Workshop) -> AsyncIterator[BatchEngine]:
+    """Another process that answers for the same batches."""
+    log: Log = shop.log  # type: ignore[assignment]  # only what the engine calls
+    work = RemoteWork(
+        store=shop.store,
+        queue=shop.queue,
+        follower=Follower(shop.store, shop.store, log=log),
+        images=shop.images,
+        log=log,
+    )
+    engine = BatchEngine(
+        store=shop.store, work=work, maker=shop.maker, limits=shop.runs.limits, log=log
+    )
+    await engine.start()
+    yield engine
+    await engine.stop(grace_s=0.0)
+
+
+async def test_batch_that_no_worker_has_is_cancelled_at_once() -> None:
+    async with Workshop(concurrency=1) as shop:
+        first = await shop.engine.submit(order(1))
+        waiting = await shop.engine.submit(order(4))
+        timeline = await shop.engine.cancel(waiting.state.batch_id)
+        assert codes(timeline.state) == ["cancelled"] * 4
+        await first.wait_finished(timeout_s=60)
+        await asyncio.sleep(60)
+        assert len(shop.provider.calls) == 1
+        assert shop.log.of("batch_generate_complete")
+
+
+async def test_worker_that_hears_nothing_begins_no_call_a_second_after_a_cancel(
+    place: Elsewhere,
+) -> None:
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        place.deafen()
+        timeline = await shop.engine.submit(order(9, max_workers=3))
+        await asyncio.sleep(5)
+        began_s = asyncio.get_running_loop().time()
+        state = (await shop.engine.cancel(timeline.state.batch_id)).state
+        assert asyncio.get_running_loop().time() - began_s < 1
+        assert (state.status, codes(state)) == ("failed", ["cancelled"] * 9)
+        assert [slide.possibly_billed for slide in state.slides] == [1] * 3 + [0] * 6
+        await asyncio.sleep(60)
+        assert len(shop.provider.calls) == 3
+        log = shop.store.logs[state.batch_id]
+        assert sum(isinstance(event, SlideCharged) for event in log) == 3
+        assert (await shop.engine.get(state.batch_id)).state.status == "failed"
+
+
+async def test_wish_of_one_process_is_in_the_next_answer_of_another() -> None:
+    async with Workshop(failing(1)) as shop, second_engine(shop) as other:
+        batch_id = (await make(shop)).state.batch_id
+        assert (await other.get(batch_id)).state.status == "completed"
+        await shop.engine.retry(batch_id)
+        again = await other.get(batch_id)
+        assert again.state.status == "running"
+        assert await other.count_active() == 1
+        assert await again.wait_finished(timeout_s=60)
+        assert codes(again.state) == [None] * 4
+
+
+async def test_same_wish_of_two_processes_is_carried_out_once() -> None:
+    async with Workshop(failing(1)) as shop, second_engine(shop) as other:
+        batch_id = (await make(shop)).state.batch_id
+        calls = len(shop.provider.calls)
+        one, two = await asyncio.gather(shop.engine.retry(batch_id), other.retry(batch_id))
+        assert await one.wait_finished(timeout_s=60)
+        assert await two.wait_finished(timeout_s=60)
+        assert len(shop.provider.calls) == calls + 1
+        log = shop.store.logs[batch_id]
+        assert sum(isinstance(event, SlidesReopened) for event in log) == 1
+
+
+async def test_slide_wanted_again_just_as_the_batch_ends_is_made() -> None:
+    """Whoever makes the batch sees the wish before it writes the end, or the queue brings it."""
+    for delay_ms in range(0, 40, 2):
+        async with Workshop(failing(1)) as shop, second_engine(shop) as other:
+            timeline = await shop.engine.submit(order(4, max_workers=4))
+            await asyncio.sleep(0.98 + delay_ms / 1000)
+            again = await other.retry(timeline.state.batch_id)
+            await asyncio.sleep(60)
+            assert again.state.is_final
+            log = shop.store.logs[again.state.batch_id]
+            is_reopened = any(isinstance(event, SlidesReopened) for event in log)
+            assert again.state.count("error") == (0 if is_reopened else 1)
+
+
+async def test_batch_that_the_queue_lost_is_made_all_the_same() -> None:
+    async with Workshop() as shop:
+        submit = shop.queue.submit
+
+        async def lose(_: str) -> None:
+            shop.queue.submit = submit  # type: ignore[method-assign]
+
+        shop.queue.submit = lose  # type: ignore[method-assign]
+        timeline = await shop.engine.submit(order(2))
+        assert await timeline.wait_finished(timeout_s=30)
+        assert timeline.state.count("done") == 2
