@@ -116,7 +116,8 @@ async def test_batch_that_the_queue_lost_is_made_all_the_same() -> None:
     async with Workshop() as shop:
         submit = shop.queue.submit
 
-        async def lose(_: str) -> None:
+        async def lose(batch_id: str) -> None:
+            del batch_id
             shop.queue.submit = submit  # type: ignore[method-assign]
 
         shop.queue.submit = lose  # type: ignore[method-assign]
