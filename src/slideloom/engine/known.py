@@ -14,8 +14,9 @@ class Known:
 
     def __init__(self) -> None:
         self._held: weakref.WeakValueDictionary[str, Timeline] = weakref.WeakValueDictionary()
-        self._kept: dict[str, Timeline] = {}
-        """In the order they were kept."""
+        self._kept: dict[str, tuple[Timeline, int]] = {}
+        """In the order they were kept, with what each weighed then."""
+        self._kept_chars = 0
 
     def __iter__(self) -> Iterator[Timeline]:
         return iter(tuple(self._held.values()))
@@ -26,7 +27,8 @@ class Known:
 
     def find_kept(self, batch_id: str) -> Timeline | None:
         """The batch's timeline, if it is kept."""
-        return self._kept.get(batch_id)
+        kept = self._kept.get(batch_id)
+        return None if kept is None else kept[0]
 
     def add(self, timeline: Timeline) -> None:
         """Know of it as long as somebody holds it."""
@@ -34,23 +36,26 @@ class Known:
 
     def keep(self, timeline: Timeline) -> None:
         """Hold it for a while, in place of those kept longest."""
-        batch_id = timeline.state.batch_id
-        self._kept.pop(batch_id, None)
-        self._kept[batch_id] = timeline
-        while len(self._kept) > 1 and sum(map(_weigh, self._kept.values())) > _KEPT_CHARS:
-            del self._kept[next(iter(self._kept))]
+        batch_id, chars = timeline.state.batch_id, _weigh(timeline)
+        self.release(batch_id)
+        self._kept[batch_id] = timeline, chars
+        self._kept_chars += chars
+        while len(self._kept) > 1 and self._kept_chars > _KEPT_CHARS:
+            self.release(next(iter(self._kept)))
 
     def release(self, batch_id: str) -> None:
         """Keep it no longer; whoever holds it does so."""
-        self._kept.pop(batch_id, None)
+        _, chars = self._kept.pop(batch_id, (None, 0))
+        self._kept_chars -= chars
 
     def release_all(self) -> None:
         """Keep none."""
         self._kept.clear()
+        self._kept_chars = 0
 
     def forget(self, batch_id: str) -> None:
         """Know it no more: what it says is not so."""
-        self._kept.pop(batch_id, None)
+        self.release(batch_id)
         self._held.pop(batch_id, None)
 
 
