@@ -1,4 +1,4 @@
-"""`make bench`: providers, service, durability, readers, exports: beside baseline and floor.
+"""`make bench`: providers, service, durability, readers, exports, cluster: beside baseline and floor.
 
 Absolute times move with the machine: read the ratios, all of one run.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.bench import durability, exports, readers
+from tests.bench import cluster, durability, exports, readers
 from tests.bench.lift_floor import Load, compare, measure_apart
 from tests.bench.service import Batches, started_service
 from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
