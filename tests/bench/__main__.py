@@ -1,4 +1,4 @@
-"""`make bench`: providers, service, durability, readers, exports, cluster: beside baseline and floor.
+"""`make bench`: providers, service, durability, readers, exports, cluster.
 
 Absolute times move with the machine: read the ratios, all of one run.
 """
@@ -132,6 +132,7 @@ async def main() -> None:
     await durability.main(_ROUNDS)
     await readers.main(_ROUNDS)
     await exports.main(_ROUNDS)
+    await cluster.main(_ROUNDS)
 
 
 if __name__ == "__main__":
