@@ -22,7 +22,6 @@ from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
 
 _BATCHES, _SLIDES, _AT_ONCE = 10, 20, 20
 _IMAGE_BYTES = 100 * 1024
-_ROUNDS = 3
 
 
 class Run(Struct, frozen=True):
@@ -50,8 +49,10 @@ async def measure(upstream: RemoteUpstream, *, workers: int) -> Run:
             (folder / "redis").mkdir()
             redis = stack.enter_context(redis_server(folder / "redis"))
             settings |= {"STORE": redis.url, "QUEUE": redis.url}
-            for _ in range(workers):
-                pids.append(await stack.enter_async_context(_started_worker(folder, settings)))
+            pids += [
+                await stack.enter_async_context(_started_worker(folder, settings))
+                for _ in range(workers)
+            ]
         service = await stack.enter_async_context(started_service(folder, **settings))
         meters = [Meter(pid) for pid in (*pids, service.pid)]
         found = await service.run(batches=_BATCHES, slides=_SLIDES, workers=_AT_ONCE)
@@ -76,7 +77,7 @@ async def _started_worker(folder: Path, settings: dict[str, object]) -> AsyncIte
         await process.wait()
 
 
-async def main() -> None:
+async def main(rounds: int = 3) -> None:
     """Print the table."""
     if shutil.which("redis-server") is None:
         print("cluster: redis-server is not installed")
@@ -84,7 +85,7 @@ async def main() -> None:
     runs: dict[int, list[Run]] = {0: [], 1: [], 2: [], 4: []}
     async with spawn_upstream() as upstream:
         await upstream.reset(Plan(image_bytes=_IMAGE_BYTES, latency_s=0.0, record_bodies=False))
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             for workers, found in runs.items():
                 found.append(await measure(upstream, workers=workers))
     slides = _BATCHES * _SLIDES
