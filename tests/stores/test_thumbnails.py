@@ -122,6 +122,6 @@ async def test_copy_that_cannot_be_kept_is_shown_all_the_same(
     name = await keep(store)
     expected = await store.read_small(name, width_px=320)
     shutil.rmtree(tmp_path / ".thumbnails")
-    monkeypatch.setattr(store, "_min_free_bytes", 1 << 60)  # what room is left is for pictures
+    monkeypatch.setattr(store, "_min_free_mb", 1 << 40)  # what room is left is for pictures
     assert await store.read_small(name, width_px=320) == expected
     assert copies(tmp_path) == []

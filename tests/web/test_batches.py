@@ -234,7 +234,7 @@ async def test_config_routes_answer_as_the_original_did(service: Running) -> Non
 async def test_config_is_not_valid_while_no_picture_could_be_kept(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.services.images, "_min_free_bytes", 1 << 60)
+    monkeypatch.setattr(service.services.images, "_min_free_mb", 1 << 40)
     _, body, _ = await service.get("/api/slide/batch/config/validate")
     assert body["valid"] is False
     assert "images" in body["issues"][0]

@@ -65,7 +65,7 @@ async def test_failure_is_a_problem_never_a_placeholder(
 async def test_full_disk_is_507_without_a_call(
     provider: ScriptedProvider, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.services.images, "_min_free_bytes", 1 << 60)
+    monkeypatch.setattr(service.services.images, "_min_free_mb", 1 << 40)
     status, body, _ = await service.post("/slide/generate", ASKED)
     assert (status, body["code"]) == (507, "storage_full")
     assert provider.calls == []

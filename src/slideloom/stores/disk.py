@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -19,6 +20,9 @@ _DECODERS = 2
 
 _SHRINKERS = 2
 """Pictures made small at once; beside the decoders, so that readers hold up no deck."""
+_MB = 1024 * 1024
+_DRAFTS_IN_MINIMUM = 16
+"""So many pictures under way at once fit into the minimum: 4 MB each of the default one."""
 
 _T = TypeVar("_T")
 
@@ -81,6 +85,23 @@ def _open_plain(path: str, flags: int) -> int:
         os.close(number)
         raise OSError(errno.EINVAL, "not a plain file")
     return number
+
+
+def check_room(folder: Path, *, min_free_mb: int, drafts: int) -> None:
+    """Make sure that there is room for so many drafts: calls at once must not count on the same.
+
+    Raises:
+        StorageFull: too little room, or not writable.
+        OSError: the folder cannot be looked at.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    wanted_bytes = min_free_mb * _MB * max(drafts, _DRAFTS_IN_MINIMUM) // _DRAFTS_IN_MINIMUM
+    if free_bytes < wanted_bytes:
+        message = f"{free_bytes // _MB} MB free, {wanted_bytes // _MB} MB wanted"
+        raise StorageFull(message)
+    if not os.access(folder, os.W_OK):
+        message = "the image folder is not writable"
+        raise StorageFull(message)
 
 
 def to_storage_full(error: OSError) -> StorageFull:

@@ -27,7 +27,7 @@ PART_PREFIX = ".part-"
 """Of temporary names; hidden, so never served."""
 
 
-class _Part(Struct, frozen=True):
+class Part(Struct, frozen=True):
     """An unnamed picture on the disk."""
 
     path: Path
@@ -56,10 +56,10 @@ class DraftFolder:
         """Drafts under way, whose room nobody else may count on."""
 
     def hold_folder(self) -> None:
-        """Open the folder to sync it by, until `close`; blocking. See `_Part.file`."""
+        """Open the folder to sync it by, until `close`; blocking. See `Part.file`."""
         self._folder_file = os.open(self._folder, os.O_RDONLY)
 
-    def publish(self, part: _Part, final: Path) -> None:
+    def publish(self, part: Part, final: Path) -> None:
         """Sync the file, give it its name, sync the folder; blocking."""
         publish(part.file, part.path, final)
         os.fsync(self._folder_file)
@@ -69,7 +69,7 @@ class DraftFolder:
         page = "" if page_num is None else f"{page_num:03d}_"
         return FileDraft(self, await self.open_part(), stem=f"slide_{page}{uuid.uuid4().hex}")
 
-    async def open_part(self) -> _Part:
+    async def open_part(self) -> Part:
         """An empty file; one that is cut off while it is opened is removed.
 
         Raises:
@@ -92,9 +92,9 @@ class DraftFolder:
             self._sweeps.add(sweep)
             sweep.add_done_callback(self._sweeps.discard)
             raise
-        return _Part(path, file, wrap(file, executor=self.disk.writer))
+        return Part(path, file, wrap(file, executor=self.disk.writer))
 
-    async def remove(self, part: _Part) -> None:
+    async def remove(self, part: Part) -> None:
         """Let go of what was begun; also when the caller is cancelled meanwhile."""
         # What cannot be closed or removed is swept at the next start.
         try:
@@ -103,7 +103,7 @@ class DraftFolder:
         finally:
             self.forget(part)
 
-    def forget(self, part: _Part) -> None:
+    def forget(self, part: Part) -> None:
         """It is no draft any more."""
         self._open.discard(part.path)
 
@@ -127,7 +127,7 @@ class DraftFolder:
 class FileDraft:
     """A `Draft` in the pictures' own folder, so that a rename makes it visible."""
 
-    def __init__(self, drafts: DraftFolder, part: _Part, *, stem: str) -> None:
+    def __init__(self, drafts: DraftFolder, part: Part, *, stem: str) -> None:
         self.stem = stem
         self._drafts = drafts
         self._part = part
@@ -221,7 +221,7 @@ def _remove(file: BufferedRandom, path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _inspect(part: _Part) -> PictureFacts:
+def _inspect(part: Part) -> PictureFacts:
     try:
         return inspect_picture(part.file)
     finally:

@@ -1,32 +1,24 @@
 """Pictures in a local folder."""
 
 import contextlib
-import os
-import re
-import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Self, get_args
 
 from slideloom.domain.images import NotAPicture, PictureFacts, PictureType, inspect_picture
 from slideloom.errors import StorageFull, StoreError
-from slideloom.stores.disk import DiskThreads, is_plain, open_plain
+from slideloom.stores.disk import DiskThreads, check_room, is_plain, open_plain
 from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft
 from slideloom.stores.lock import FolderLock
+from slideloom.stores.names import PICTURE_NAME, REFERENCE_NAME, check_name
 from slideloom.stores.pictures import shrink_reference, shrink_to_width
 from slideloom.stores.references import (
-    REFERENCE_NAME,
     keep_reference,
     prepare_references,
     read_reference,
 )
 from slideloom.stores.thumbnails import find_thumbnail, keep_thumbnail, sweep_thumbnails
 
-_PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
-"""What drafts are kept as; whatever else lies in the folder is none of ours."""
-_MB = 1024 * 1024
-_DRAFTS_IN_MINIMUM = 16
-"""So many pictures under way at once fit into the minimum: 4 MB each of the default one."""
 _PIECE_BYTES = 256 * 1024
 
 
@@ -37,7 +29,7 @@ class FileImageStore:
         self._folder = folder
         self._is_shared = shared
         self._lock: FolderLock | None = None
-        self._min_free_bytes = min_free_mb * _MB
+        self._min_free_mb = min_free_mb
         self._disk = DiskThreads()
         self._drafts = DraftFolder(folder, self._disk, check_space=self._check_space)
 
@@ -76,22 +68,22 @@ class FileImageStore:
 
     async def read(self, name: str) -> bytes:
         """See `ImageStore`."""
-        _check_name(_PICTURE_NAME, name)
+        check_name(PICTURE_NAME, name)
         return await self._disk.read(_read, self._folder / name)
 
     async def measure(self, names: Collection[str]) -> dict[str, int]:
         """See `ImageStore`."""
-        ours = [name for name in names if _PICTURE_NAME.fullmatch(name)]
+        ours = [name for name in names if PICTURE_NAME.fullmatch(name)]
         return await self._disk.read(_measure, self._folder, ours)
 
     def read_pieces(self, name: str) -> Iterator[bytes]:
         """See `ImageStore`."""
-        _check_name(_PICTURE_NAME, name)
+        check_name(PICTURE_NAME, name)
         return _read_pieces(self._folder / name)
 
     async def read_small(self, name: str, *, width_px: int) -> bytes:
         """See `ImageStore`."""
-        _check_name(_PICTURE_NAME, name)
+        check_name(PICTURE_NAME, name)
         small = await self._disk.read(find_thumbnail, self._folder, name, width_px)
         if small is None:
             small = await self._disk.shrink(self._make_small, name, width_px)
@@ -109,7 +101,7 @@ class FileImageStore:
 
     async def read_reference(self, name: str) -> bytes:
         """See `ImageStore`."""
-        _check_name(REFERENCE_NAME, name)
+        check_name(REFERENCE_NAME, name)
         return await self._disk.read(read_reference, self._folder, name)
 
     async def read_as_reference(self, name: str) -> bytes:
@@ -145,22 +137,7 @@ class FileImageStore:
         return small
 
     def _check_space(self, drafts: int) -> None:
-        """Calls at once must not count on the same room; without a minimum nobody looks."""
-        free_bytes = shutil.disk_usage(self._folder).free
-        wanted_bytes = self._min_free_bytes * max(drafts, _DRAFTS_IN_MINIMUM) // _DRAFTS_IN_MINIMUM
-        if free_bytes < wanted_bytes:
-            message = f"{free_bytes // _MB} MB free, {wanted_bytes // _MB} MB wanted"
-            raise StorageFull(message)
-        if not os.access(self._folder, os.W_OK):
-            message = "the image folder is not writable"
-            raise StorageFull(message)
-
-
-def _check_name(pattern: re.Pattern[str], name: str) -> None:
-    """Keep every path of ours within the folder."""
-    if pattern.fullmatch(name) is None:
-        message = f"no picture of ours is named {name[:80]!r}"
-        raise StoreError(message)
+        check_room(self._folder, min_free_mb=self._min_free_mb, drafts=drafts)
 
 
 def _read(path: Path) -> bytes:
@@ -171,7 +148,7 @@ def _read(path: Path) -> bytes:
 def _look_for(folder: Path, stem: str) -> tuple[str, PictureFacts] | None:
     for kind in get_args(PictureType):
         path = folder / f"{stem}.{kind}"
-        if _PICTURE_NAME.fullmatch(path.name) and is_plain(path):
+        if PICTURE_NAME.fullmatch(path.name) and is_plain(path):
             with contextlib.suppress(NotAPicture), open_plain(path) as file:
                 return path.name, inspect_picture(file)
     return None
@@ -190,7 +167,7 @@ def _forget_old(folder: Path, before_s: float) -> int:
     old = [
         path
         for path in folder.iterdir()
-        if _PICTURE_NAME.fullmatch(path.name) and path.lstat().st_mtime < before_s
+        if PICTURE_NAME.fullmatch(path.name) and path.lstat().st_mtime < before_s
     ]
     for path in old:
         path.unlink(missing_ok=True)

@@ -1,12 +1,16 @@
 """Who may use a folder: one process, or any number who have agreed to share it."""
 
 import fcntl
+import shutil
 import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Self
 
 from slideloom.errors import StoreUnusable
 
+_NAME = ".slideloom.lock"
 _SHARE_S = 3.0
 """For the others, who only sweep what a crash left."""
 _AGAIN_S = 0.02
@@ -17,7 +21,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = (folder / ".slideloom.lock").open("ab")
+        self._file = (folder / _NAME).open("ab")
 
     @classmethod
     def take(cls, folder: Path, *, shared: bool = False) -> Self:
@@ -34,6 +38,24 @@ class FolderLock:
         elif not lock.is_alone():
             lock._refuse()
         return lock
+
+    @classmethod
+    def take_new(cls, parent: Path) -> tuple[Path, Self]:
+        """A new folder below `parent`, locked; those whose process is gone are removed.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        parent.mkdir(parents=True, exist_ok=True)
+        with (parent / _NAME).open("ab") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)  # nobody sweeps what is not locked yet
+            for left in parent.glob("*/"):
+                with suppress(StoreUnusable):
+                    lock = cls.take(left)
+                    shutil.rmtree(left)
+                    lock.release()
+            own = parent / uuid.uuid4().hex
+            return own, cls.take(own)
 
     def is_alone(self) -> bool:
         """Whether nobody else holds the folder; then nobody comes in. Else `share` it again."""

@@ -1,22 +1,15 @@
 """Style references in a folder of their own, named by what they hold; blocking."""
 
-import hashlib
-import io
-import re
 import uuid
 from pathlib import Path
 
-from slideloom.domain.images import inspect_picture
 from slideloom.stores.drafts import PART_PREFIX, publish, sync_folder
-
-REFERENCE_NAME = re.compile(r"ref_[0-9a-f]{64}\.(?:png|jpg|webp)")
-_FOLDER = ".references"
-"""Hidden in the pictures' folder, so never served."""
+from slideloom.stores.names import REFERENCES, name_reference
 
 
 def prepare_references(images: Path) -> None:
     """Sweep what a crash left half-written."""
-    for leftover in (images / _FOLDER).glob(f"{PART_PREFIX}*"):
+    for leftover in (images / REFERENCES).glob(f"{PART_PREFIX}*"):
         leftover.unlink(missing_ok=True)
 
 
@@ -27,9 +20,7 @@ def keep_reference(images: Path, data: bytes) -> str:
         NotAPicture: it is not a whole picture.
         OSError: the disk did not take it.
     """
-    facts = inspect_picture(io.BytesIO(data))
-    folder = images / _FOLDER
-    name = f"ref_{hashlib.sha256(data).hexdigest()}.{facts.type}"
+    folder, name = images / REFERENCES, name_reference(data)
     if (folder / name).exists():
         sync_folder(folder)  # whoever wrote it may not have come so far
         return name
@@ -52,4 +43,4 @@ def read_reference(images: Path, name: str) -> bytes:
     Raises:
         OSError: it is not there, or cannot be read.
     """
-    return (images / _FOLDER / name).read_bytes()
+    return (images / REFERENCES / name).read_bytes()

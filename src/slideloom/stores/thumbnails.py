@@ -8,14 +8,12 @@ from pathlib import Path
 from slideloom.domain.images import NotAPicture, inspect_picture
 from slideloom.stores.disk import open_plain
 from slideloom.stores.drafts import PART_PREFIX
-
-_FOLDER = ".thumbnails"
-"""Hidden in the pictures' folder, so never served as such."""
+from slideloom.stores.names import THUMBNAILS, name_thumbnail
 
 
 def sweep_thumbnails(images: Path) -> None:
     """Sweep what a crash left half-written, and the copies of pictures that are gone."""
-    thumbnails = list((images / _FOLDER).glob("*"))
+    thumbnails = list((images / THUMBNAILS).glob("*"))
     kept = {path.name for path in images.iterdir()} if thumbnails else ()
     for thumbnail in thumbnails:
         if thumbnail.name.startswith(PART_PREFIX) or _picture_of(thumbnail) not in kept:
@@ -56,7 +54,7 @@ def keep_thumbnail(images: Path, name: str, width_px: int, data: bytes) -> None:
 
 
 def _path(images: Path, name: str, width_px: int) -> Path:
-    return images / _FOLDER / f"{name}.{width_px}.webp"
+    return images / THUMBNAILS / name_thumbnail(name, width_px)
 
 
 def _picture_of(thumbnail: Path) -> str:
