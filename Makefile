@@ -78,6 +78,8 @@ lock: $(VENV)/.dev  ## resolve the lock files anew
 		--group build pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--group build --group dev -c requirements.lock pyproject.toml -o tests/requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--group moto -o tests/moto.lock
 
 clean:  ## remove what setup made
 	rm -rf $(VENV)

@@ -1,4 +1,4 @@
-"""What all tests need: aioresponses on a current aiohttp, and a Redis server to share."""
+"""What all tests need: aioresponses on a current aiohttp, and servers to share."""
 
 import inspect
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientResponse
 from aioresponses import core
 
+from tests.support.buckets import BucketServer, bucket_server
 from tests.support.redis_server import RedisServer, redis_server
 
 if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
@@ -25,4 +26,11 @@ if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server for all tests of a process: each takes a prefix of its own."""
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketServer]:
+    """A bucket for all tests of a process: each takes a place of its own."""
+    with bucket_server(tmp_path_factory.mktemp("bucket")) as server:
         yield server

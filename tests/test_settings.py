@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slideloom.errors import SettingsError
-from slideloom.settings import Settings, _mask, load_settings
+from slideloom.settings import Settings, _mask, load_settings, trace_settings
 
 
 def test_defaults_are_the_contracts() -> None:
@@ -89,6 +89,13 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"STORE": "redis://x"}, "STORE and QUEUE go together"),
         ({"QUEUE": "redis://x"}, "STORE and QUEUE go together"),
         ({"STORE": "redis://x", "QUEUE": "amqp://x"}, "QUEUE must be an address like redis://"),
+        ({"IMAGE_STORE": "gs://bucket"}, "must be like s3://bucket"),
+        ({"IMAGE_STORE": "s3://"}, "must be like s3://bucket"),
+        ({"IMAGE_STORE": "s3://Bucket"}, "must be like s3://bucket"),
+        ({"IMAGE_STORE": "s3://bucket/../x"}, "must be like s3://bucket"),
+        ({"IMAGE_STORE": "s3://bucket/a b"}, "must be like s3://bucket"),
+        ({"IMAGE_STORE": "s3://bucket", "AWS_ENDPOINT_URL": "minio:9000"}, "not a URL"),
+        ({"IMAGE_STORE": "s3://bucket", "AWS_ACCESS_KEY_ID": "a"}, "both, or neither"),
         ({"API_TOKENS": "a:b"}, "no support for tokens"),
     ],
 )
@@ -108,6 +115,29 @@ def test_env_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("LOG_DIR=日志".encode("gbk"))
     with pytest.raises(SettingsError, match="save it as UTF-8"):
         load_settings({}, env_file=tmp_path / ".env")
+
+
+@pytest.mark.parametrize("text", ["s3://bucket", "s3://my.bucket-1/", "s3://bucket/a/b_c.d"])
+def test_image_store_is_a_bucket_and_maybe_a_prefix(text: str) -> None:
+    assert load_settings({"IMAGE_STORE": text})[0].image_store == text
+
+
+def test_object_storage_has_the_names_that_others_use() -> None:
+    theirs = {"AWS_ENDPOINT": "http://minio:9000", "AWS_DEFAULT_REGION": "eu-west-1"}
+    settings, warnings = load_settings(theirs)
+    assert (settings.aws_endpoint_url, settings.aws_region, warnings) == (*theirs.values(), [])
+
+
+def test_key_in_the_address_of_the_object_storage_is_not_repeated() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({"IMAGE_STORE": "s3://id:sk-canary@bucket"})
+    assert "canary" not in str(refusal.value)
+
+
+def test_keys_of_the_object_storage_are_secrets() -> None:
+    environ = {name: f"canary-{name}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    assert set(environ.values()) <= set(load_settings(environ)[0].secrets)
+    assert "canary" not in str(trace_settings(environ))
 
 
 def test_key_is_not_in_the_message_about_another_setting() -> None:

@@ -20,7 +20,7 @@ from slideloom.engine.runs import EngineLimits, Runs
 from slideloom.engine.sessions import SessionFiles, open_session_files
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.engine.work import BatchWork
-from slideloom.errors import SettingsError, StorageFull
+from slideloom.errors import SettingsError, StorageFull, StoreError
 from slideloom.exports.exporter import Exporter
 from slideloom.logs import Log, LogWriter, name_process, open_log
 from slideloom.metrics import Metrics
@@ -29,13 +29,15 @@ from slideloom.providers.network import open_network
 from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
-from slideloom.stores.base import Doorbell, ImageStore, ResultCache, SessionShelf
+from slideloom.stores.base import Doorbell, FarImages, ImageStore, ResultCache, SessionShelf
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
 from slideloom.tracing import Tracer
 
 if TYPE_CHECKING:
     from slideloom.queues.redis import RedisQueue, RedisRunner
+    from slideloom.stores.object_link import ObjectPlace
+    from slideloom.stores.objects import ObjectImageStore
     from slideloom.stores.redis import RedisBatchStore
 
 _STORE_CONNECTIONS = 3
@@ -54,6 +56,8 @@ class Services(Struct, frozen=True, kw_only=True):
     engine: BatchEngine
     provider: Provider
     images: ImageStore
+    far_images: FarImages | None
+    """The same, where its pictures are no files in IMAGE_OUTPUT_DIR."""
     exporter: Exporter
     metrics: Metrics
     tracer: Tracer
@@ -86,7 +90,7 @@ class _Base(Struct, frozen=True, kw_only=True):
     tracer: Tracer
     doubts: tuple[str, ...]
     store: "SqliteBatchStore | RedisBatchStore"
-    images: ImageStore
+    images: "FileImageStore | ObjectImageStore"
     maker: SlideMaker
     limits: EngineLimits
     metrics: Metrics
@@ -137,6 +141,7 @@ async def open_services(
             engine=engine,
             provider=base.maker.lanes.first,
             images=base.images,
+            far_images=None if isinstance(base.images, FileImageStore) else base.images,
             exporter=exporter,
             metrics=base.metrics,
             tracer=base.tracer,
@@ -280,15 +285,52 @@ async def _end(chore: asyncio.Task[None]) -> None:
     await asyncio.gather(chore, return_exceptions=True)
 
 
-async def _open_images(settings: Settings) -> FileImageStore:
-    folder = Path(settings.image_output_dir)
+async def _open_images(settings: Settings) -> "FileImageStore | ObjectImageStore":
+    folder, min_free_mb = Path(settings.image_output_dir), settings.min_free_mb
     try:
-        return await FileImageStore.open(
-            folder, min_free_mb=settings.min_free_mb, shared=bool(settings.store)
-        )
+        if not settings.image_store:
+            return await FileImageStore.open(
+                folder, min_free_mb=min_free_mb, shared=bool(settings.store)
+            )
+        await check_image_store(settings)
+        from slideloom.stores.objects import ObjectImageStore  # noqa: PLC0415 - an extra
+
+        place = _to_object_place(settings)
+        return await ObjectImageStore.open(place, folder, min_free_mb=min_free_mb)
     except StorageFull as error:
         message = f"IMAGE_OUTPUT_DIR={folder} cannot be written: {error}"
         raise SettingsError(message) from error
+
+
+async def check_image_store(settings: Settings) -> None:
+    """Make sure that IMAGE_STORE takes pictures, by an object that is put there and removed.
+
+    Raises:
+        SettingsError: it does not, or what it takes to use it is not installed.
+    """
+    with _needing_cluster("IMAGE_STORE"):
+        from slideloom.stores.object_link import ObjectLink  # noqa: PLC0415 - an extra
+    try:
+        link = ObjectLink(_to_object_place(settings))
+        await asyncio.to_thread(link.probe)
+    except StoreError as error:
+        message = f"IMAGE_STORE={settings.image_store} cannot be used: {error}"
+        raise SettingsError(message) from error
+
+
+def _to_object_place(settings: Settings) -> "ObjectPlace":
+    from slideloom.stores.object_link import ObjectPlace  # noqa: PLC0415 - an extra
+
+    bucket, _, prefix = settings.image_store.removeprefix("s3://").partition("/")
+    return ObjectPlace(
+        bucket=bucket,
+        prefix=prefix.strip("/"),
+        endpoint_url=settings.aws_endpoint_url,
+        region=settings.aws_region,
+        access_key_id=settings.aws_access_key_id,
+        secret_access_key=settings.aws_secret_access_key,
+        session_token=settings.aws_session_token,
+    )
 
 
 def _open_log_writer(settings: Settings, role: str) -> LogWriter:

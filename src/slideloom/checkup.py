@@ -8,9 +8,15 @@ from typing import Literal
 
 from msgspec import Struct
 
-from slideloom.assembly import open_providers
+from slideloom.assembly import check_image_store, open_providers
 from slideloom.domain.prices import find_price
-from slideloom.errors import AuthFailed, ProviderError, QuotaExhausted, StoreUnusable
+from slideloom.errors import (
+    AuthFailed,
+    ProviderError,
+    QuotaExhausted,
+    SettingsError,
+    StoreUnusable,
+)
 from slideloom.providers.base import Provider
 from slideloom.settings import Settings
 
@@ -30,7 +36,10 @@ class Finding(Struct, frozen=True):
 
 
 async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterator[Finding]:
-    """Look at everything the service needs, one after the other; nothing is paid or changed."""
+    """Look at everything the service needs, one after the other; nothing is paid or changed.
+
+    But for a small object that is put into IMAGE_STORE and taken away again.
+    """
     yield Finding("settings", "read from the environment and .env")
     for warning in warnings:
         yield Finding("settings", warning, "doubt")
@@ -39,6 +48,8 @@ async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterato
     yield _check_folder(
         "IMAGE_OUTPUT_DIR", settings.image_output_dir, least_mb=settings.min_free_mb
     )
+    if settings.image_store:
+        yield await _check_image_store(settings)
     for name, url, prefix in (
         ("STORE", settings.store, ""),
         ("QUEUE", settings.queue, "streaq:slideloom:"),
@@ -84,6 +95,14 @@ async def _check_redis(name: str, url: str, prefix: str) -> list[Finding]:
     await link.close()
     findings = [Finding(name, f"Redis {link.version} answers at {link.place}")]
     return findings + [Finding(name, doubt, "doubt") for doubt in link.doubts]
+
+
+async def _check_image_store(settings: Settings) -> Finding:
+    try:
+        await check_image_store(settings)
+    except SettingsError as error:
+        return Finding("IMAGE_STORE", str(error), "here")
+    return Finding("IMAGE_STORE", f"{settings.image_store} takes pictures")
 
 
 async def _check_provider(part: str, provider: Provider, *, fallback: str) -> Finding:

@@ -26,16 +26,29 @@ _Count = Annotated[int, Meta(ge=1)]
 _Seconds = Annotated[float, Meta(gt=0)]
 _OUR_PREFIXES = ("BATCH_", "LLM_")
 """Unknown names that begin so are most likely misspelt settings."""
-_OLD_NAMES = {"LLM_TIMEOUT_SECONDS": "SLIDE_TIMEOUT_SECONDS"}
-"""The original service's names for settings of ours; the new name wins."""
+_OLD_NAMES = {
+    "LLM_TIMEOUT_SECONDS": "SLIDE_TIMEOUT_SECONDS",
+    "AWS_ENDPOINT": "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION": "AWS_REGION",
+}
+"""The original service's names for settings of ours, and others' for AWS's; the new name wins."""
 _REFUSED = {
-    "IMAGE_STORE": "object storage",
     "API_TOKENS": "tokens",
 }
 """Contract settings this version does not carry out, and that would be dangerous to ignore."""
 _IGNORED = ("ALLOWED_HOSTS",)
 """Contract settings this version does not carry out: the operator is told."""
-_SECRETS = ("LLM_API_KEY", "LLM_IMAGE_API_KEY")
+_SECRETS = (
+    "LLM_API_KEY",
+    "LLM_IMAGE_API_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+_OBJECT_STORE = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!()*'-][\w.!()*'-]*)*/?", re.ASCII
+)
+"""A bucket and a prefix. Source: Amazon's rules for both, its characters that are safe anywhere."""
 _LONG_KEY = 16
 """Characters from which on the last four give nothing away."""
 _REDIS = ("redis://", "rediss://", "unix://")
@@ -54,7 +67,19 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     log_dir: str = "logs"
     """Folder of the log files."""
     image_output_dir: str = "static/assets"
-    """Folder of the pictures."""
+    """Folder of the pictures; with IMAGE_STORE, of those that are on their way there."""
+    image_store: str = ""
+    """Object storage for the pictures, as s3://bucket/prefix; not set: IMAGE_OUTPUT_DIR."""
+    aws_endpoint_url: str = ""
+    """Address of the object storage; not set: Amazon's own."""
+    aws_region: str = ""
+    """Region of its bucket."""
+    aws_access_key_id: str = ""
+    """Key for it; not set: what the cloud's machine knows by itself."""
+    aws_secret_access_key: str = ""
+    """Secret of that key."""
+    aws_session_token: str = ""
+    """Token of a key that is only lent."""
     store: str = ""
     """Redis that keeps all batches, for several processes: redis://host:6379/0; none: DATA_DIR."""
     queue: str = ""
@@ -155,7 +180,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be seen in a log or an answer: each key, and all as they were set."""
-        texts = (self.llm_api_key, self.llm_image_api_key)
+        texts = (
+            self.llm_api_key,
+            self.llm_image_api_key,
+            self.aws_access_key_id,
+            self.aws_secret_access_key,
+            self.aws_session_token,
+        )
         parts = [part.strip() for text in texts for part in (text, *text.split(","))]
         parts += [urlsplit(address).password or "" for address in (self.store, self.queue)]
         return tuple(sorted({part for part in parts if part}, key=len, reverse=True))
@@ -312,11 +343,12 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
         raise SettingsError(message)
     if not all(key.isascii() and key.isprintable() for key in settings.secrets):
-        message = "an API key holds a line break or a strange character; check how it was pasted"
+        message = "a key holds a line break or a strange character; check how it was pasted"
         raise SettingsError(message)
     if not _is_url(settings.image_base):
         message = f"the provider's base address is not a URL: {settings.image_base!r}"
         raise SettingsError(message)
+    _check_image_store(settings)
     is_path = re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", settings.api_prefix)
     if not is_path or settings.api_prefix.startswith(_PUBLIC_PATHS):
         message = f"API_PREFIX={settings.api_prefix!r} is not a path like /api"
@@ -339,6 +371,21 @@ def _check_cluster(settings: Settings) -> None:
         if address and not address.startswith(_REDIS):
             message = f"{name} must be an address like redis://:password@host:6379/0"
             raise SettingsError(message)
+
+
+def _check_image_store(settings: Settings) -> None:
+    if not settings.image_store:
+        return
+    if _OBJECT_STORE.fullmatch(settings.image_store) is None:
+        # Not repeated: some write the key into it.
+        message = "IMAGE_STORE must be like s3://bucket or s3://bucket/prefix"
+        raise SettingsError(message)
+    if settings.aws_endpoint_url and not _is_url(settings.aws_endpoint_url):
+        message = f"AWS_ENDPOINT_URL={settings.aws_endpoint_url!r} is not a URL"
+        raise SettingsError(message)
+    if bool(settings.aws_access_key_id) != bool(settings.aws_secret_access_key):
+        message = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed both, or neither"
+        raise SettingsError(message)
 
 
 def _is_url(text: str) -> bool:

@@ -7,23 +7,30 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from slideloom.domain.images import FitMode, NotAPicture, inspect_picture
 from slideloom.domain.ratio import Ratio
 from slideloom.errors import StoreError
 from slideloom.stores.base import ImageStore
 from slideloom.stores.files import FileImageStore
+from slideloom.stores.objects import ObjectImageStore
 from slideloom.stores.pictures import shrink_reference
 from tests.support.parts import MemoryImageStore
-from tests.support.pictures import picture
+from tests.support.pictures import encode, picture
 
 WIDE = Ratio(16, 9)
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", pytest.param("objects", marks=pytest.mark.slow)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ImageStore]:
     if request.param == "memory":
         yield MemoryImageStore()
+    elif request.param == "objects":
+        place = request.getfixturevalue("shared_bucket").take_place()
+        objects = await ObjectImageStore.open(place, tmp_path, min_free_mb=0)
+        yield objects
+        await objects.close()
     else:
         files = await FileImageStore.open(tmp_path / "assets", min_free_mb=0)
         yield files
@@ -45,6 +52,23 @@ async def test_kept_picture_can_be_read_small(store: ImageStore) -> None:
     name = await keep(store, picture(size=(800, 450)))
     small = inspect_picture(io.BytesIO(await store.read_small(name, width_px=320)))
     assert (small.type, small.width_px, small.height_px) == ("webp", 320, 180)
+
+
+async def test_kept_picture_comes_in_pieces_too(store: ImageStore) -> None:
+    data = encode(Image.new("RGB", (1000, 800)), compress_level=0)
+    assert len(data) > 2_000_000
+    name = await keep(store, data)
+    assert await asyncio.to_thread(lambda: b"".join(store.read_pieces(name))) == data
+
+
+async def test_kept_picture_is_found_by_its_stem(store: ImageStore) -> None:
+    draft = await store.open_draft(page_num=None)
+    await draft.write(picture())
+    assert await store.find_kept(draft.stem) is None
+    facts = await draft.inspect()
+    name = await draft.keep()
+    assert await store.find_kept(draft.stem) == (name, facts)
+    assert await store.find_kept("../secret") is None
 
 
 async def test_kept_pictures_are_told_from_others(store: ImageStore) -> None:

@@ -1,8 +1,10 @@
 """A TCP proxy in front of a service, whose connections break when the test wants it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from queue import Queue
 from urllib.parse import urlsplit
 
 
@@ -80,5 +82,27 @@ async def fault_proxy(url: str) -> AsyncIterator[FaultProxy]:
         yield proxy
     finally:
         server.close()
-        proxy.cut()
+        while proxy._writers:
+            proxy.cut()
+            await asyncio.sleep(0.001)  # whoever keeps its connections hears of it
         await asyncio.sleep(0)
+
+
+@contextmanager
+def fault_proxy_apart(url: str) -> Iterator[FaultProxy]:
+    """The same in a thread of its own, for tests that wait for processes; set, but never `cut`."""
+    made: Queue[FaultProxy] = Queue()
+    over = threading.Event()
+
+    async def serve() -> None:
+        async with fault_proxy(url) as proxy:
+            made.put(proxy)
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        yield made.get(timeout=10)
+    finally:
+        over.set()
+        thread.join()

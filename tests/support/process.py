@@ -26,7 +26,7 @@ class Served(Struct, frozen=True):
 
 def serve_environ(**settings: object) -> dict[str, str]:
     """This process's environment without settings of ours, and `settings`."""
-    ours = re.compile(r"(BATCH|LLM|SLIDE|IMAGE|LOG|DATA)_|(HOST|PORT|STORE|QUEUE)$")
+    ours = re.compile(r"(BATCH|LLM|SLIDE|IMAGE|LOG|DATA|AWS)_|(HOST|PORT|STORE|QUEUE)$")
     kept = {name: value for name, value in os.environ.items() if not ours.match(name)}
     return kept | {name: str(value) for name, value in settings.items()}
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need beyond PyPI: installed where that can be done (Debian, root),
+# What the tests need beyond our own packages: installed where that can be done (Debian, root, PyPI),
 # otherwise named in one line; the tests that need them then skip. In CI it must not fail.
 # With SLIDELOOM_ONLY, a command's name, only that one.
 missing=""
@@ -13,12 +13,21 @@ done
 # 270 MB, for `make test-long` alone: no other run wants it.
 office=""
 [ -z "${SLIDELOOM_LONG:-}" ] || command -v soffice >/dev/null 2>&1 || office=" libreoffice-impress"
-[ -n "$missing$office" ] || exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+if [ -n "$missing$office" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086  # lists of package names
     { apt-get update -qq && { [ -z "$missing" ] || apt-get install -y -qq $missing; } &&
-        { [ -z "$office" ] || apt-get install -y -qq --no-install-recommends $office; }; } >/dev/null 2>&1 && exit 0
+        { [ -z "$office" ] || apt-get install -y -qq --no-install-recommends $office; }; } >/dev/null 2>&1 &&
+        missing="" office=""
 fi
+# A server that speaks S3; its two dozen packages are kept apart from ours.
+moto=.venv/moto
+if ! cmp -s tests/moto.lock "$moto/moto.lock"; then
+    echo "setting up $moto ..."
+    { .venv/bin/python -m venv --clear "$moto" &&
+        "$moto/bin/python" -m pip --disable-pip-version-check install --require-hashes -r tests/moto.lock &&
+        cp tests/moto.lock "$moto/moto.lock"; } >/dev/null 2>&1 || missing="$missing moto"
+fi
+[ -n "$missing$office" ] || exit 0
 echo "not installed, so the tests that need it are skipped:$missing$office"
 [ -z "${SLIDELOOM_CI:-}" ]

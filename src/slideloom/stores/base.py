@@ -266,6 +266,32 @@ class Draft(Protocol):
         ...
 
 
+class PicturePiece(Struct, frozen=True, kw_only=True):
+    """Some bytes of a kept picture."""
+
+    data: bytes
+    whole_bytes: int
+    """The size of all of it."""
+
+
+class FarImages(Protocol):
+    """An image store whose pictures are no files here: what serves them asks it for them."""
+
+    async def find_piece(self, name: str, *, start: int) -> PicturePiece | None:
+        """Bytes of a kept picture from `start` on, which must be below its size, some at a time.
+
+        `None` when there is none of that name.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        ...
+
+    async def measure(self, names: Collection[str]) -> dict[str, int]:
+        """See `ImageStore`."""
+        ...
+
+
 class ImageStore(Protocol):
     """Where the pictures are."""
 

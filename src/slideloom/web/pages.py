@@ -18,6 +18,7 @@ from starlette.types import Scope
 from slideloom.domain.images import NotAPicture
 from slideloom.errors import StoreError
 from slideloom.web.endpoint import services
+from slideloom.web.far_pictures import answer_far
 from slideloom.web.page_files import IMMUTABLE, PageFiles
 from slideloom.web.problems import reader_language
 
@@ -40,17 +41,23 @@ _WIDTHS_PX = {"320": 320, "640": 640, "1280": 1280}
 
 
 class _Pictures(StaticFiles):
-    """The image folder, each picture as nothing but a picture."""
+    """The kept pictures, each as nothing but a picture."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if _PICTURE_NAME.fullmatch(path) is None:
             raise HTTPException(404)  # whatever else lies in the folder is nobody's business
-        response = await _find_small(path, scope) or await super().get_response(path, scope)
+        response = await _find_small(path, scope) or await self._find_whole(path, scope)
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         if response.status_code in {200, 206, 304}:
             # Its name is made for it alone.
             response.headers["Cache-Control"] = IMMUTABLE
         return response
+
+    async def _find_whole(self, name: str, scope: Scope) -> Response:
+        far = services(Request(scope)).far_images
+        if far is not None:
+            return await answer_far(far, name, scope)
+        return await super().get_response(name, scope)
 
 
 async def _find_small(name: str, scope: Scope) -> Response | None:
