@@ -1,6 +1,7 @@
 """Pictures in object storage: what is more than every image store promises."""
 
 import asyncio
+import socket
 import threading
 import time
 import uuid
@@ -62,7 +63,7 @@ async def test_kept_picture_is_an_object_of_its_type_that_never_changes_and_no_f
 ) -> None:
     name = await keep(store, picture(kind))
     assert list_names(place) == [name]
-    attributes = ObjectLink(place)._store.get(name).attributes
+    attributes = ObjectLink(place)._reader.get(name).attributes
     assert attributes["Content-Type"] == media_type
     assert attributes["Cache-Control"] == "public, max-age=31536000, immutable"
     assert files(tmp_path) == []
@@ -279,6 +280,25 @@ async def test_bucket_that_cannot_be_read_is_a_store_error(
         ):
             with pytest.raises(StoreError, match="may not do this there"):
                 await ask
+    await store.close()
+
+
+async def test_storage_that_never_answers_is_given_up_soon_though_every_thread_waits_for_it(
+    shared_bucket: BucketServer, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    store = await open_store(shared_bucket.take_place(endpoint_url=proxy.url), tmp_path)
+    name = await keep(store)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        send_to(proxy, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        reading = [asyncio.create_task(store.read(name)) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        store._proof.doubt()
+        begun_s = time.monotonic()
+        with pytest.raises(StorageFull, match="it cannot be reached"):
+            await store.check_space()
+        assert time.monotonic() - begun_s < 12
+    send_to(proxy, NOWHERE)
+    await asyncio.gather(*reading, return_exceptions=True)
     await store.close()
 
 

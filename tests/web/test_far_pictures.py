@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message
 
+from slideloom.errors import StoreError
 from slideloom.stores.base import PicturePiece
 from slideloom.web.far_pictures import answer_far
 
@@ -61,6 +62,17 @@ async def test_whole_picture_is_asked_for_piece_by_piece_and_for_nothing_else() 
     assert answer.headers["accept-ranges"] == "bytes"
     assert answer.headers["etag"] == ETAG
     assert far.asked == [0, 30, 60, 90]
+
+
+async def test_picture_that_cannot_be_read_to_its_end_is_no_whole_answer() -> None:
+    class Torn(Far):
+        async def find_piece(self, name: str, *, start: int) -> PicturePiece | None:
+            if start:
+                raise StoreError(name)
+            return await super().find_piece(name, start=start)
+
+    with pytest.raises(StoreError):
+        await ask(Torn())
 
 
 @pytest.mark.parametrize(

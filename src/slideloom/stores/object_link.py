@@ -26,7 +26,7 @@ _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _PAGE: Final = 1000
 """Objects in an answer to a listing, and in one deletion: the most that S3 takes."""
 _CLIENT: "Final[ClientConfig]" = {"connect_timeout": "3s", "timeout": "60s"}
-_RETRIES: "Final[RetryConfig]" = {
+_PATIENCE: "Final[RetryConfig]" = {
     # Some six seconds where nobody listens, at most fifteen: a paid picture is worth them, and
     # a thread that waits here holds up the end of the process.
     "max_retries": 6,
@@ -37,6 +37,8 @@ _RETRIES: "Final[RetryConfig]" = {
         "base": 2,
     },
 }
+_READ_RETRIES: "Final[RetryConfig]" = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+"""Readers hear of an outage soon, and leave the threads to those who keep."""
 _QUICK_CLIENT: "Final[ClientConfig]" = {"connect_timeout": "2s", "timeout": "5s"}
 _QUICK_RETRIES: "Final[RetryConfig]" = {"max_retries": 1, "retry_timeout": timedelta(seconds=5)}
 _FAULTS: Final = (BaseError, OSError, ValueError)
@@ -96,8 +98,9 @@ class ObjectLink:
             StoreError: it is no place to go to.
         """
         try:
-            self._store = _build(place, _CLIENT, _RETRIES)
-            self._quick = _build(place, _QUICK_CLIENT, _QUICK_RETRIES)
+            self._writer = _build(place, _CLIENT, _PATIENCE)
+            self._reader = _build(place, _CLIENT, _READ_RETRIES)
+            self._prober = _build(place, _QUICK_CLIENT, _QUICK_RETRIES)
         except _FAULTS as error:
             message = f"object storage cannot be used: {_explain(error)}"
             raise StoreError(message) from error
@@ -111,11 +114,11 @@ class ObjectLink:
             StorageFull: another picture could not be kept.
         """
         try:
-            self._quick.put(_PROBE, b"slideloom", use_multipart=False)
+            self._prober.put(_PROBE, b"slideloom", use_multipart=False)
         except _FAULTS as error:
             raise _to_storage_full(error) from error
         try:
-            self._quick.delete(_PROBE)
+            self._prober.delete(_PROBE)
         except _FAULTS as error:
             if _find_code(error) != "AccessDenied":
                 raise _to_storage_full(error) from error
@@ -127,7 +130,7 @@ class ObjectLink:
             StorageFull: it was not taken.
         """
         try:
-            self._store.put(
+            self._writer.put(
                 name,
                 data,
                 mode="create",
@@ -145,20 +148,20 @@ class ObjectLink:
         Raises:
             StoreError: it cannot be read.
         """
-        return _look(lambda: bytes(self._store.get(name).bytes()))
+        return _look(lambda: bytes(self._reader.get(name).bytes()))
 
     def find_piece(self, name: str, *, start: int, limit_bytes: int) -> PicturePiece | None:
         """Its bytes from `start` on, which must be below its size; otherwise as `find`."""
 
         def look() -> PicturePiece:
-            got = self._store.get(name, options={"range": (start, start + limit_bytes)})
+            got = self._reader.get(name, options={"range": (start, start + limit_bytes)})
             return PicturePiece(data=bytes(got.bytes()), whole_bytes=got.meta["size"])
 
         return _look(look)
 
     def find_size(self, name: str) -> int | None:
         """An object's size in bytes; otherwise as `find`."""
-        return _look(lambda: self._store.head(name)["size"])
+        return _look(lambda: self._reader.head(name)["size"])
 
     def list_pages(self) -> Iterator[list[Listed]]:
         """All objects, by name, some at a time.
@@ -167,7 +170,7 @@ class ObjectLink:
             StoreError: they cannot be listed.
         """
         try:
-            for page in self._store.list(chunk_size=_PAGE):
+            for page in self._reader.list(chunk_size=_PAGE):
                 yield [
                     Listed(name=meta["path"], kept_at_s=meta["last_modified"].timestamp())
                     for meta in page
@@ -183,7 +186,7 @@ class ObjectLink:
         """
         try:
             if names:
-                self._store.delete(names)
+                self._writer.delete(names)
         except _FAULTS as error:
             raise _to_store_error(error) from error
 

@@ -94,7 +94,8 @@ class ObjectImageStore:
     async def check_space(self) -> None:
         """See `ImageStore`; that the bucket takes pictures is tried now and then."""
         await self._disk.write(self._check_room, 1)
-        await self._proof.check(functools.partial(self._disk.sync, self._link.probe))
+        # Not in the store's own threads: all of them may be waiting for a bucket that is away.
+        await self._proof.check(functools.partial(asyncio.to_thread, self._link.probe))
 
     async def open_draft(self, *, page_num: int | None) -> FileDraft:
         """See `ImageStore`."""
