@@ -159,7 +159,7 @@ async def test_storage_that_goes_away_costs_only_what_is_under_way_and_is_used_w
         proxy.cut()
 
     settings = to_settings(place) | {"AWS_ENDPOINT_URL": proxy.url}
-    async with open_shop_here(tmp_path, Plan(latency_s=0.3), **settings) as shop:
+    async with open_shop_here(tmp_path, Plan(latency_s=1.0), **settings) as shop:
         first = await shop.finish(await shop.order(1))
         batch_id = await shop.order(6, max_workers=3)
         await shop.wait_calls(1 + 3)

@@ -101,7 +101,7 @@ async def _check_image_store(settings: Settings) -> Finding:
     try:
         await check_image_store(settings)
     except SettingsError as error:
-        return Finding("IMAGE_STORE", str(error), "here")
+        return Finding("IMAGE_STORE", str(error).removeprefix("IMAGE_STORE="), "here")
     return Finding("IMAGE_STORE", f"{settings.image_store} takes pictures")
 
 

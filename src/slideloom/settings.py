@@ -28,6 +28,7 @@ _OUR_PREFIXES = ("BATCH_", "LLM_")
 """Unknown names that begin so are most likely misspelt settings."""
 _OLD_NAMES = {
     "LLM_TIMEOUT_SECONDS": "SLIDE_TIMEOUT_SECONDS",
+    "AWS_ENDPOINT_URL_S3": "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT": "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION": "AWS_REGION",
 }

@@ -85,7 +85,7 @@ _FINDINGS_ZH = tuple(
         (r"^(.+) can be written, (\d+) MB free$", r"\1 可写，剩余 \2 MB"),
         (r"^(.+) cannot be written$", r"\1 不可写"),
         (r"^(s3://\S+) takes pictures$", r"\1 可写入图片"),
-        (r"^IMAGE_STORE=(\S+) cannot be used: ", r"IMAGE_STORE=\1 不可用："),
+        (r"^(s3://\S+) cannot be used: ", r"\1 不可用："),
         (r"^(.+): (\d+) MB free, (\d+) MB wanted$", r"\1：剩余 \2 MB，需要 \3 MB"),
         (r"the embedded renderer needs no key and costs nothing", "内置渲染器，无需密钥，不收费"),
         (r"(\S+) answers, but lists no models", r"\1 有应答，但没有列出模型"),
