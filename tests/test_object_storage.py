@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import requests
 
 from slideloom.domain.images import inspect_picture
 from slideloom.stores import objects
@@ -33,7 +34,9 @@ from tests.support.buckets import (
     to_settings,
 )
 from tests.support.fault_proxy import FaultProxy, fault_proxy, fault_proxy_apart
-from tests.support.process import SLIDELOOM, serve_environ
+from tests.support.orders import deck
+from tests.support.process import SLIDELOOM, serve_environ, served
+from tests.support.redis_server import redis_server
 from tests.support.upstream import Plan
 
 pytestmark = pytest.mark.slow
@@ -205,6 +208,35 @@ async def test_bucket_that_becomes_read_only_takes_no_order_and_shows_what_it_ha
         proxy.target = place.endpoint_url
         proxy.cut()
         await check_served(shop, made)
+
+
+def test_picture_made_on_one_machine_is_shown_and_exported_on_another(
+    place: ObjectPlace, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path) as redis:
+        settings = {"STORE": redis.url, "QUEUE": redis.url, **to_settings(place)}
+        for name in ("one", "another"):
+            (tmp_path / name).mkdir()
+        worker = subprocess.Popen(
+            [SLIDELOOM, "worker"], cwd=tmp_path / "another", env=serve_environ(**settings)
+        )
+        try:
+            with served(tmp_path / "one", **settings) as service:
+                url = f"{service.url}/api/slide/batch"
+                answer = requests.post(f"{url}/generate", json=deck(2), timeout=60).json()
+                assert answer["successful"] == 2
+                for result in answer["results"]:
+                    for query in ("", "?w=320"):
+                        shown = requests.get(service.url + result["image_url"] + query, timeout=9)
+                        assert shown.status_code == 200
+                        inspect_picture(io.BytesIO(shown.content))
+                export = requests.get(f"{url}/{answer['batch_id']}/export.pdf", timeout=20)
+                assert export.content.startswith(b"%PDF")
+        finally:
+            worker.terminate()
+            assert worker.wait(timeout=20) == 0
+    assert not list(tmp_path.rglob("slide_*.png"))
+    assert not list(tmp_path.rglob("slide_*.jpg"))
 
 
 def run_check(folder: Path, **settings: str) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from slideloom.domain.images import NotAPicture, PictureFacts, PictureType, insp
 from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.base import PicturePiece
 from slideloom.stores.disk import DiskThreads, check_room
-from slideloom.stores.drafts import DraftFolder, FileDraft, Part
+from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft, Part
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.names import (
     PICTURE_NAME,
@@ -304,5 +304,5 @@ def _not_there(name: str) -> StoreError:
 
 
 def _remove_empty(folder: Path) -> None:
-    if not any(folder.glob(".part-*")):
+    if not any(folder.glob(f"{PART_PREFIX}*")):
         shutil.rmtree(folder)
