@@ -184,6 +184,29 @@ async def test_two_places_of_a_bucket_know_nothing_of_each_other(
     await other.close()
 
 
+async def test_many_pictures_are_measured_a_few_at_a_time(
+    store: ObjectImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {await keep(store) for _ in range(3)}
+    gone = {f"slide_{number:032x}.png" for number in range(40)}
+    find_size, under_way, most, guard = store._link.find_size, 0, 0, threading.Lock()
+
+    def count(name: str) -> int | None:
+        nonlocal under_way, most
+        with guard:
+            under_way += 1
+            most = max(most, under_way)
+        try:
+            return find_size(name)
+        finally:
+            with guard:
+                under_way -= 1
+
+    monkeypatch.setattr(store._link, "find_size", count)
+    assert set(await store.measure(kept | gone)) == kept
+    assert 1 < most <= 8
+
+
 async def test_folder_without_room_is_said_before_anything_is_ordered(
     place: ObjectPlace, tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 """What a picture's own bytes say about it: type, size, and whether it is whole."""
 
-from typing import BinaryIO, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import BinaryIO, Final, Literal
 
 from msgspec import Struct
 
@@ -10,6 +12,10 @@ PictureType = Literal["png", "jpg", "webp"]
 FitMode = Literal["crop", "pad"]
 """What is done to a picture of another ratio: cut away what is too much, or add what is missing."""
 
+MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+)
+"""By type."""
 MAX_PIXELS = 40_000_000
 """A larger picture is refused: decoding it would cost whoever opens it hundreds of MB."""
 MAX_SIDE_PX = 16383

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Final, Self, get_args
 
 from slideloom.clock import monotonic_s
-from slideloom.domain.images import NotAPicture, PictureFacts, PictureType, inspect_picture
+from slideloom.domain.images import (
+    MEDIA_TYPES,
+    NotAPicture,
+    PictureFacts,
+    PictureType,
+    inspect_picture,
+)
 from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.base import PicturePiece
 from slideloom.stores.disk import DiskThreads, check_room
@@ -38,11 +44,6 @@ _PROOF_S: Final = 2.0
 _FAILURE_S: Final = 3.0
 """How long one that did not: two hundred waiting slides need not all ask."""
 _THUMBNAIL_KEY: Final = re.compile(rf"{re.escape(THUMBNAILS)}/{PICTURE_NAME.pattern}\.\d+\.webp")
-_MEDIA_TYPES: Final[dict[str, str]] = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "webp": "image/webp",
-}
 _HEADS: Final = 8
 """Sizes asked for at once, so that an export of many pages leaves threads to others."""
 
@@ -113,15 +114,20 @@ class ObjectImageStore:
 
     async def measure(self, names: Collection[str]) -> dict[str, int]:
         """See `ImageStore`."""
-        turns = asyncio.Semaphore(_HEADS)
+        sizes: dict[str, int] = {}
+        ours = (name for name in names if PICTURE_NAME.fullmatch(name))
 
-        async def find_size(name: str) -> int | None:
-            async with turns:
-                return await self._disk.read(self._link.find_size, name)
+        async def look() -> None:
+            for name in ours:  # each takes the next one, and ends where the bucket fails
+                size = await self._disk.read(self._link.find_size, name)
+                if size is not None:
+                    sizes[name] = size
 
-        ours = [name for name in names if PICTURE_NAME.fullmatch(name)]
-        sizes = await asyncio.gather(*map(find_size, ours))
-        return {name: size for name, size in zip(ours, sizes, strict=True) if size is not None}
+        looks = (look() for _ in range(min(_HEADS, len(names))))
+        for failure in await asyncio.gather(*looks, return_exceptions=True):
+            if failure is not None:
+                raise failure
+        return sizes
 
     async def find_piece(self, name: str, *, start: int) -> PicturePiece | None:
         """See `FarImages`."""
@@ -183,7 +189,7 @@ class ObjectImageStore:
             raise
 
     def _put(self, key: str, data: bytes) -> None:
-        self._link.put(key, data, media_type=to_media_type(key))
+        self._link.put(key, data, media_type=MEDIA_TYPES[key.rpartition(".")[2]])
 
     def _read(self, key: str) -> bytes:
         data = self._link.find(key)
@@ -287,11 +293,6 @@ class _Proof:
                 self._is_doubted = True
                 raise
             self._good_until_s, self._bad_until_s = monotonic_s() + _PROOF_S, 0.0
-
-
-def to_media_type(name: str) -> str:
-    """What a picture of ours is, by its name's ending."""
-    return _MEDIA_TYPES[name.rpartition(".")[2]]
 
 
 def _is_ours(key: str) -> bool:

@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Scope
 
+from slideloom.domain.images import MEDIA_TYPES
 from slideloom.stores.base import FarImages, PicturePiece
 
-_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
@@ -41,7 +41,7 @@ async def answer_far(images: FarImages, name: str, scope: Scope) -> Response:
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(end - start)}
     if wanted is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    status, kind = 200 if wanted is None else 206, _TYPES[name.rpartition(".")[2]]
+    status, kind = 200 if wanted is None else 206, MEDIA_TYPES[name.rpartition(".")[2]]
     if method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
     pieces = _stream(images, name, first or await _find(images, name, start), start, end)

@@ -193,8 +193,8 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
         "zh": "这个批次的记录已损坏，无法读取，详情见日志。",
     },
     StoreError: {
-        "en": "The service's database failed; nothing was started. Try again soon.",
-        "zh": "服务的数据库出错，没有开始任何工作。请稍后再试。",
+        "en": "The service's database or storage failed; nothing was started. Try again soon.",
+        "zh": "服务的数据库或存储出错，没有开始任何工作。请稍后再试。",
     },
     Stopping: {
         "en": "The service is shutting down. Try again soon.",
