@@ -186,7 +186,7 @@ async def test_paid_change_is_never_sent_twice(
 async def test_paid_change_the_database_does_not_take_down_is_not_asked_for_again(
     service: Running, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> int:
+    async def fail(*_: object, **__: object) -> int:
         message = "disk gone"
         raise StoreError(message)
 
