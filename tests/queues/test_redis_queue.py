@@ -91,6 +91,46 @@ async def test_an_id_submitted_many_times_while_it_waits_or_runs_runs_once(
         await diary.wait("ended", "deck@0.5", count=2, timeout_s=5)
 
 
+async def test_a_batch_wanted_again_while_it_runs_follows_itself_once(
+    server: RedisServer, queue: RedisQueue, diary: Diary, plain: Redis
+) -> None:
+    async with running(server, diary):
+        await queue.submit("deck@0.3", again=True)
+        await diary.wait("began")
+        assert not plain.keys("*again*")
+        for _ in range(10):
+            await queue.submit("deck@0.3", again=True)
+        await diary.wait("ended", count=2, timeout_s=5)
+        await asyncio.sleep(0.6)
+        assert len(diary.read("began")) == 2
+        assert not plain.keys("*deck*")
+
+
+async def test_no_wish_to_run_again_is_lost_at_the_moment_of_the_end(
+    server: RedisServer, queue: RedisQueue
+) -> None:
+    """The handler's last look may be at any moment before its end, the wish at any after it."""
+    wishes, seen, ended = 0, 0, asyncio.Event()
+
+    async def look(_batch_id: str) -> None:
+        nonlocal seen
+        seen = wishes
+        ended.set()
+
+    runner = await RedisRunner.open_runner(server.url, concurrency=2, log=silent_log())
+    runner.serve(look)
+    for number in range(200):
+        ended.clear()
+        wishes += 1
+        await queue.submit("deck", again=True)
+        await ended.wait()
+        await asyncio.sleep(number % 20 * 0.0005)
+    async with asyncio.timeout(5):
+        while seen < wishes:
+            await asyncio.sleep(0.01)
+    await runner.close()
+
+
 async def test_a_hundred_batches_on_two_workers_run_once_each(
     server: RedisServer, queue: RedisQueue, diary: Diary, tmp_path: Path
 ) -> None:

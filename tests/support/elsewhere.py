@@ -17,18 +17,19 @@ class SharedQueue:
     def __init__(self, *, concurrency: int) -> None:
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
         self._handler: Callable[[str], Awaitable[None]] | None = None
 
     def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
         """See `Queue`."""
         self._handler = handler
 
-    async def submit(self, batch_id: str) -> None:
+    async def submit(self, batch_id: str, *, again: bool = False) -> None:
         """See `Queue`."""
         if batch_id not in self._tasks:
-            task = asyncio.create_task(self._run(batch_id), name=f"queued {batch_id}")
-            self._tasks[batch_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(batch_id))
+            self._begin(batch_id)
+        elif again:
+            self._again.add(batch_id)
 
     async def drain(self, *, timeout_s: float) -> bool:
         """See `Queue`."""
@@ -38,10 +39,22 @@ class SharedQueue:
 
     async def stop(self) -> None:
         """See `Queue`."""
+        self._again.clear()
         tasks = set(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, batch_id: str) -> None:
+        task = asyncio.create_task(self._run(batch_id), name=f"queued {batch_id}")
+        self._tasks[batch_id] = task
+        task.add_done_callback(lambda _: self._forget(batch_id))
+
+    def _forget(self, batch_id: str) -> None:
+        del self._tasks[batch_id]
+        if batch_id in self._again:
+            self._again.remove(batch_id)
+            self._begin(batch_id)
 
     async def _run(self, batch_id: str) -> None:
         async with self._slots:

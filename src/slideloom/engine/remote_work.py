@@ -113,7 +113,7 @@ class RemoteWork:
         if written is not None:
             log_batch_start(self._log, timeline.state, places=written.places)
         if not timeline.state.is_final:
-            await self._submit(batch_id)
+            await self._submit(batch_id, again=True)  # its run may just be ending
         return timeline
 
     async def restore(self, batch_id: str, slide_id: str, version: int) -> Timeline:
@@ -193,10 +193,10 @@ class RemoteWork:
             log_batch_end(self._log, fold(batch_id, [*log, *ends]))
             return
 
-    async def _submit(self, batch_id: str) -> None:
+    async def _submit(self, batch_id: str, *, again: bool = False) -> None:
         """Put it into the queue; where that fails, it is found in the store before long."""
         try:
-            await self._queue.submit(batch_id)
+            await self._queue.submit(batch_id, again=again)
         except StoreError as error:
             self._log.error("batch_not_queued", batch_id=batch_id, exc_info=error)
 

@@ -16,8 +16,12 @@ class Queue(Protocol):
         """
         ...
 
-    async def submit(self, batch_id: str) -> None:
+    async def submit(self, batch_id: str, *, again: bool = False) -> None:
         """Have the batch run, soon; it waits while too many others run.
+
+        A queue between processes does nothing where the batch waits or runs already, unless it is
+        to run `again`: a run under way may have had its last look at the store, so another
+        follows it.
 
         Raises:
             StoreError: the queue is another server's, which does not take it.

@@ -16,8 +16,9 @@ class LocalQueue:
         """See `Queue`."""
         self._handler = handler
 
-    async def submit(self, batch_id: str) -> None:
-        """See `Queue`."""
+    async def submit(self, batch_id: str, *, again: bool = False) -> None:
+        """See `Queue`; every submission is run."""
+        del again
         task = asyncio.create_task(self._run(batch_id), name=f"batch {batch_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -70,8 +70,8 @@ class RedisQueue:
     def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
         """See `Queue`: nothing runs here."""
 
-    async def submit(self, batch_id: str) -> None:
-        """See `Queue`. A batch that waits or runs already is not put in again.
+    async def submit(self, batch_id: str, *, again: bool = False) -> None:
+        """See `Queue`.
 
         Raises:
             StoreError: Redis does not take it, or does not answer; it may run all the same.
@@ -79,16 +79,13 @@ class RedisQueue:
         try:
             async with asyncio.timeout(_SUBMIT_S), self._turn:
                 try:
-                    await (await self._connect()).enqueue(batch_id)
+                    await self._put(batch_id, again=again)
                 except Exception:  # noqa: BLE001 - of two libraries; a new connection may do
-                    await self.close()
-                    await (await self._connect()).enqueue(batch_id)
+                    await self._put(batch_id, again=again)
         except TimeoutError as error:
-            await self.close()
             message = f"the queue on Redis at {self._place} did not answer in {_SUBMIT_S:.0f} s"
             raise StoreError(message) from error
         except Exception as error:
-            await self.close()
             message = f"the queue on Redis at {self._place} failed: {_find_cause(error)}"
             raise StoreError(message) from error
 
@@ -99,15 +96,23 @@ class RedisQueue:
     async def stop(self) -> None:
         """See `Queue`: nothing runs here."""
 
+    async def _put(self, batch_id: str, *, again: bool) -> None:
+        try:
+            client = await self._connect()
+            await client.enqueue(batch_id, again=again)
+        except BaseException:  # cut off by time, too: who comes next begins anew
+            await RedisQueue.close(self)
+            raise
+
     async def _look(self) -> None:
         try:
             async with asyncio.timeout(_SUBMIT_S):
                 await self._connect()
         except TimeoutError as error:
-            await self.close()
+            await RedisQueue.close(self)
             raise StoreUnusable(f"Redis at {self._place} does not answer") from error
         except Exception as error:
-            await self.close()
+            await RedisQueue.close(self)
             message = f"Redis at {self._place} cannot be used: {_find_cause(error)}"
             raise StoreUnusable(message) from error
 
@@ -304,6 +309,8 @@ class RedisRunner(RedisQueue):
     def _forget(self, batch_id: str, run: "_Run", _task: object = None) -> None:
         if self._runs.get(batch_id) is run:
             del self._runs[batch_id]
+        if not run.task.cancelled():
+            run.task.exception()  # else Python complains that nobody looked
 
 
 class _Run(Struct, frozen=True, eq=False):

@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, TypedDict
 import msgspec
 from anyio import CancelScope, CapacityLimiter
 from anyio.streams.memory import MemoryObjectSendStream
+from coredis.commands.request import CommandRequest
 from coredis.exceptions import RedisError
 from coredis.retry import NoRetryPolicy
 from streaq import Worker
@@ -40,6 +41,8 @@ _ANSWER_MARGIN_S: Final = 10.0
 _RENEW: Final = 0.25
 """Of `idle_timeout`, between signs of life (streaq: 0.9, so a loop blocked for a tenth of it would
 lose its batches) and looks at the others' (streaq: after the blocking read, of 1.0)."""
+_NOTE_S: Final = 24 * 3600
+"""How long it is noted that a batch that runs is to run again: no run takes that long."""
 _MOST_PENDING: Final = 1000
 """Entries looked at, at a worker's start and end: more than one process runs."""
 _MOST_DELIVERIES: Final = 50
@@ -94,11 +97,27 @@ class BatchClient(Worker[None]):
             id=worker_id,
         )
 
-    async def enqueue(self, batch_id: str) -> None:
-        """Have the batch run, unless it waits or runs already."""
+    async def enqueue(self, batch_id: str, *, again: bool = False) -> None:
+        """Have the batch run, unless it waits or runs already; to be run `again`, even then."""
+        if await self._publish(batch_id) or not again:
+            return
+        # Noted first, then tried: whoever ends the batch looks for the note only afterwards.
+        await self.redis.set(self._to_note(batch_id), "again", ex=_NOTE_S)
+        if await self._publish(batch_id):
+            await self.redis.delete([self._to_note(batch_id)])
+
+    async def _publish(self, batch_id: str) -> bool:
+        """Whether it was not there yet."""
         task = self.enqueue_unsafe(TASK_NAME, batch_id)
         task.id = batch_id
-        await task
+        at_ms = now_ms()
+        request: CommandRequest[Any] = self.publish_task(
+            self.redis, task, await task.serialize(at_ms), at_ms
+        )
+        return bool(await request != 0)
+
+    def _to_note(self, batch_id: str) -> str:
+        return f"{self.prefix}:again:{batch_id}"
 
     @asynccontextmanager
     async def _until_end(self) -> AsyncIterator[None]:
@@ -225,6 +244,8 @@ class BatchWorker(BatchClient):
         """See `Worker`: only while the entry is ours, else it is for whoever has it now."""
         if await self._find_pending(msg.message_id, msg.message_id):
             await super().finish_task(msg, *args, **facts)
+            if facts["finish"] and await self.redis.delete([self._to_note(msg.task_id)]):
+                await self.enqueue(msg.task_id)
         else:
             self._log.warning("queue_entry_lost", batch_id=msg.task_id)
 
