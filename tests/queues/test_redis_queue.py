@@ -276,6 +276,24 @@ async def test_a_batch_that_ended_its_worker_too_often_is_not_begun_again(
 # Orderly ends.
 
 
+async def test_signals_are_left_to_the_process(
+    server: RedisServer, queue: RedisQueue, diary: Diary
+) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
+    try:
+        async with running(server, diary):
+            await queue.submit("deck@0.3")
+            await diary.wait("began")
+            os.kill(os.getpid(), signal.SIGTERM)
+            await diary.wait("ended")
+            await queue.submit("next@0")
+            await diary.wait("ended", "next@0", timeout_s=5)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 async def test_a_worker_told_to_stop_hands_its_batches_over_at_once(
     server: RedisServer, queue: RedisQueue, diary: Diary, tmp_path: Path, plain: Redis
 ) -> None:

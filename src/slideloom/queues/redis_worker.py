@@ -253,7 +253,8 @@ class BatchWorker(BatchClient):
     async def _until_end(self) -> AsyncIterator[None]:
         yield
         await self._send_round(await self._read_pending())  # read, and never begun
-        await self.redis.xgroup_delconsumer(self._stream, REDIS_GROUP, self.id)
+        if not await self._find_pending():  # it would take its entries with it
+            await self.redis.xgroup_delconsumer(self._stream, REDIS_GROUP, self.id)
 
     async def _renew(self, entry_ids: set[str]) -> None:
         if entry_ids:
