@@ -116,8 +116,8 @@ async def test_batch_that_the_queue_lost_is_made_all_the_same() -> None:
     async with Workshop() as shop:
         submit = shop.queue.submit
 
-        async def lose(batch_id: str) -> None:
-            del batch_id
+        async def lose(batch_id: str, *, again: bool = False) -> None:
+            del batch_id, again
             shop.queue.submit = submit  # type: ignore[method-assign]
 
         shop.queue.submit = lose  # type: ignore[method-assign]
