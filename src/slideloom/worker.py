@@ -25,7 +25,7 @@ class Shift:
         """Begin; be on the running loop."""
         self._runs = bench.runs
         self._listening = asyncio.create_task(self._runs.listen(bench.doorbell), name="listen")
-        bench.queue.serve(self._runs.make)
+        bench.queue.serve(self._runs.make, give_up=self._runs.abandon)
 
     async def stop(self, *, grace_s: float) -> None:
         """See `Stoppable`; may be called again meanwhile, to cut the grace short."""

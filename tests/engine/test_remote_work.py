@@ -124,3 +124,15 @@ async def test_batch_that_the_queue_lost_is_made_all_the_same() -> None:
         timeline = await shop.engine.submit(order(2))
         assert await timeline.wait_finished(timeout_s=30)
         assert timeline.state.count("done") == 2
+
+
+async def test_batch_that_nobody_could_make_is_ended_truthfully() -> None:
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        timeline = await shop.engine.submit(order(4, max_workers=2))
+        await asyncio.sleep(5)
+        await shop.runs.abandon(timeline.state.batch_id)
+        state = (await shop.engine.get(timeline.state.batch_id)).state
+        assert codes(state) == ["internal"] * 4
+        assert [slide.possibly_billed for slide in state.slides] == [1, 1, 0, 0]
+        await shop.runs.abandon(state.batch_id)
+        assert (await shop.engine.get(state.batch_id)).state == state

@@ -51,7 +51,7 @@ async def running(server: RedisServer, diary: Diary, **changes: Any) -> AsyncIte
     """A runner in this process."""
     numbers: dict[str, Any] = {"concurrency": 10, "idle_timeout_s": IDLE_TIMEOUT_S} | changes
     runner = await RedisRunner.open_runner(server.url, log=silent_log(), **numbers)
-    runner.serve(diary.run)
+    runner.serve(diary.run, give_up=diary.abandon)
     yield runner
     await runner.close()
 
@@ -255,6 +255,7 @@ async def test_a_batch_that_always_fails_is_given_up_and_holds_nobody_up(
         await diary.wait("began", "broken@0", count=3, timeout_s=10)
         await asyncio.sleep(1.5)
         assert len(diary.read("began", "broken@0")) == 3
+        assert len(diary.read("abandoned")) == 1
         assert not plain.keys("*broken*")
         await queue.submit("fine@0")
         await diary.wait("ended", "fine@0", count=2, timeout_s=5)
@@ -270,6 +271,7 @@ async def test_a_batch_that_ended_its_worker_too_often_is_not_begun_again(
         await diary.wait("ended", "fine@0", timeout_s=5)
         await asyncio.sleep(0.2)
         assert not diary.read("began", "deadly@0")
+        assert len(diary.read("abandoned", "deadly@0")) == 1
         assert not plain.keys("*deadly*")
 
 

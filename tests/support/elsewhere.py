@@ -1,11 +1,11 @@
 """Two processes in one: an engine that asks over a queue and a log, and runs that obey."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from slideloom.engine.follower import Follower
 from slideloom.engine.remote_work import RemoteWork
 from slideloom.logs import Log
+from slideloom.queues.base import Handler
 from tests.support.parts import Place, Workshop
 
 _AGAIN_S = 1.0
@@ -18,10 +18,11 @@ class SharedQueue:
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._handler: Callable[[str], Awaitable[None]] | None = None
+        self._handler: Handler | None = None
 
-    def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
-        """See `Queue`."""
+    def serve(self, handler: Handler, *, give_up: Handler | None = None) -> None:
+        """See `Queue`; it tries without end."""
+        del give_up
         self._handler = handler
 
     async def submit(self, batch_id: str, *, again: bool = False) -> None:
@@ -79,7 +80,7 @@ class Elsewhere(Place):
 
     def build_work(self, shop: Workshop, log: Log) -> RemoteWork:
         """See `Place`."""
-        shop.queue.serve(shop.runs.make)
+        shop.queue.serve(shop.runs.make, give_up=shop.runs.abandon)
         return RemoteWork(
             store=shop.store,
             queue=shop.queue,

@@ -42,7 +42,7 @@ class Entry(Struct, frozen=True):
     pid: int
     batch_id: str
     what: str
-    """`began`, `ended` or `cancelled`."""
+    """`began`, `ended`, `cancelled` or `abandoned`."""
     at_s: float
     """On the clock that all processes share."""
 
@@ -88,6 +88,10 @@ class Diary:
         if name.startswith("broken"):
             raise RuntimeError(batch_id)
         self.write(batch_id, "ended")
+
+    async def abandon(self, batch_id: str) -> None:
+        """What they do with one that they give up."""
+        self.write(batch_id, "abandoned")
 
 
 @contextlib.contextmanager

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Callable
 
 from slideloom.clock import wall_s
-from slideloom.domain.batch import BatchState, fold
+from slideloom.domain.batch import BatchState
 from slideloom.domain.events import BatchCancelled, BatchSubmitted, Event, SlidesReopened
+from slideloom.engine.ending import end_over_head
 from slideloom.engine.follower import Follower
-from slideloom.engine.journal import log_batch_end, log_batch_start, log_cut_off
-from slideloom.engine.recovery import end_unfinished, find_left_behind
+from slideloom.engine.journal import log_batch_start
 from slideloom.engine.timeline import Timeline
 from slideloom.engine.wishes import Choice, decide_reopening, decide_restoring
 from slideloom.errors import Fenced, LogMoved, NotTakenUp, Stopping, StoreError, UnknownBatch
@@ -88,7 +88,9 @@ class RemoteWork:
         """See `BatchWork`."""
         timeline = await self._write(batch_id, _decide_cancelling)
         if not await self._see_cancelled(timeline):
-            await self._end_cancelled(batch_id)
+            await end_over_head(
+                batch_id, "cancelled", store=self._store, images=self._images, log=self._log
+            )
         return await self._follower.get(batch_id)
 
     async def _see_cancelled(self, timeline: Timeline) -> bool:
@@ -169,29 +171,6 @@ class RemoteWork:
             except Fenced as error:
                 raise UnknownBatch(batch_id) from error
             return await self._follower.get(batch_id)
-
-    async def _end_cancelled(self, batch_id: str) -> None:
-        """End it in place of whoever should have: from now on that one can write only costs."""
-        while True:
-            epoch = await self._store.lease(batch_id)
-            log = await self._store.read(batch_id)
-            state = fold(batch_id, log)
-            if state.is_final or not state.is_cancelled:
-                return
-            ends = end_unfinished(
-                state,
-                code="cancelled",
-                at_s=wall_s(),
-                total_time_s=state.logged_s,
-                found=await find_left_behind(state, self._images),
-            )
-            try:
-                await self._store.append(batch_id, epoch, ends, at=state.seq)
-            except (Fenced, LogMoved):
-                continue
-            log_cut_off(self._log, state, ends, log)
-            log_batch_end(self._log, fold(batch_id, [*log, *ends]))
-            return
 
     async def _submit(self, batch_id: str, *, again: bool = False) -> None:
         """Put it into the queue; where that fails, it is found in the store before long."""

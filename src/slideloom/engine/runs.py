@@ -12,6 +12,7 @@ from msgspec import Struct
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchOrder, BatchResumed, Event, SlidesReopened
+from slideloom.engine.ending import end_over_head
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.lanes import SINGLES
 from slideloom.engine.recorder import Recorder
@@ -155,7 +156,7 @@ class Runs:
             StoreError: not even their ids can be read.
         """
         left_open = await self._store.find_unfinished()
-        self._queue.serve(self.run)
+        self._queue.serve(self.run, give_up=self.abandon)
         await self._resume_some(left_open)
 
     async def resume_late(self) -> None:
@@ -187,6 +188,16 @@ class Runs:
         if batch_id in self._unresumed:
             self._unresumed.discard(batch_id)
             raise NotTakenUp(batch_id)
+
+    async def abandon(self, batch_id: str) -> None:
+        """End a batch that nobody could make, however often it was tried.
+
+        Raises:
+            UnknownBatch, StoreError: as `end_over_head`.
+        """
+        await end_over_head(
+            batch_id, "internal", store=self._store, images=self._maker.images, log=self._log
+        )
 
     async def listen(self, doorbell: Doorbell) -> None:
         """Take in what others write to batches made here, as it happens, without end."""

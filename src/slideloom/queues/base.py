@@ -3,16 +3,20 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+Handler = Callable[[str], Awaitable[None]]
+"""What is done for a batch, given its id."""
+
 
 class Queue(Protocol):
     """Carries batch ids to a handler; the truth about batches is in the store alone."""
 
-    def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
+    def serve(self, handler: Handler, *, give_up: Handler | None = None) -> None:
         """From now on, run `handler` for each submitted batch.
 
         A queue between processes runs it again when it raises, a few times at most. While the
         queue drains or stops, a handler that raises (`Stopping`) leaves its batch to
-        another process, which begins it at once; one that returns has done with it.
+        another process, which begins it at once; one that returns has done with it. After the
+        last try `give_up` is called, if there is one.
         """
         ...
 

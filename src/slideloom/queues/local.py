@@ -1,7 +1,8 @@
 """The embedded queue: one asyncio task a batch, in this process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+
+from slideloom.queues.base import Handler
 
 
 class LocalQueue:
@@ -10,10 +11,11 @@ class LocalQueue:
     def __init__(self, *, concurrency: int) -> None:
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._handler: Callable[[str], Awaitable[None]] | None = None
+        self._handler: Handler | None = None
 
-    def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
-        """See `Queue`."""
+    def serve(self, handler: Handler, *, give_up: Handler | None = None) -> None:
+        """See `Queue`: here a handler is not called again."""
+        del give_up
         self._handler = handler
 
     async def submit(self, batch_id: str, *, again: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The queue on a Redis server: any number of processes submit, any number run."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from streaq import StreaqError, StreaqRetry
 from slideloom.clock import monotonic_s
 from slideloom.errors import StoreError, StoreUnusable
 from slideloom.logs import Log
+from slideloom.queues.base import Handler
 from slideloom.queues.redis_worker import BatchClient, BatchWorker
 
 _NAME: Final = "slideloom"
@@ -67,7 +68,7 @@ class RedisQueue:
             client, self._client = self._client, None
             await client.close()
 
-    def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
+    def serve(self, handler: Handler, *, give_up: Handler | None = None) -> None:
         """See `Queue`: nothing runs here."""
 
     async def submit(self, batch_id: str, *, again: bool = False) -> None:
@@ -147,7 +148,8 @@ class RedisRunner(RedisQueue):
         self._idle_timeout_s = idle_timeout_s
         self._max_tries = max_tries
         self._retry_s = retry_s
-        self._handler: Callable[[str], Awaitable[None]] | None = None
+        self._handler: Handler | None = None
+        self._giving_up: Handler | None = None
         self._runs: dict[str, _Run] = {}
         """The batches under way, by id; also those that ended while Redis was away."""
         self._draining = asyncio.Event()
@@ -189,9 +191,9 @@ class RedisRunner(RedisQueue):
         await self.stop()
         await super().close()
 
-    def serve(self, handler: Callable[[str], Awaitable[None]]) -> None:
+    def serve(self, handler: Handler, *, give_up: Handler | None = None) -> None:
         """See `Queue`."""
-        self._handler = handler
+        self._handler, self._giving_up = handler, give_up
         if self._workers is None:
             self._workers = asyncio.create_task(self._keep_working(), name="queue workers")
 
@@ -255,7 +257,7 @@ class RedisRunner(RedisQueue):
             if self._draining.is_set():
                 raise await _hand_over(worker, batch_id)
             if worker.try_count() > self._max_tries:  # each time it ended its worker
-                raise self._give_up(worker, batch_id, None)
+                raise await self._give_up(worker, batch_id, None)
             run = self._begin(batch_id, worker.entry_id())
         else:
             await worker.uncount(batch_id)
@@ -282,7 +284,7 @@ class RedisRunner(RedisQueue):
         error = None if task.cancelled() else task.exception()
         try_count = worker.try_count()
         if try_count >= self._max_tries:
-            return self._give_up(worker, batch_id, error)
+            return await self._give_up(worker, batch_id, error)
         pause_s = min(self._retry_s * 2 ** (try_count - 1), _MOST_RETRY_S)
         self._log.error(
             "batch_run_failed",
@@ -293,11 +295,16 @@ class RedisRunner(RedisQueue):
         )
         return StreaqRetry(delay=timedelta(seconds=pause_s))
 
-    def _give_up(
+    async def _give_up(
         self, worker: BatchWorker, batch_id: str, error: BaseException | None
     ) -> StreaqError:
         tries = worker.try_count()
         self._log.error("batch_given_up", batch_id=batch_id, tries=tries, exc_info=error)
+        try:
+            if self._giving_up is not None:
+                await self._giving_up(batch_id)
+        except Exception as fault:  # noqa: BLE001 - it has no end yet: it will come back
+            self._log.error("batch_not_ended", batch_id=batch_id, exc_info=fault)
         return StreaqError("given up")
 
     def _forget_others(self, kept: Collection[str]) -> None:
@@ -351,7 +358,7 @@ class _Client:
             await asyncio.get_running_loop().create_future()
 
 
-async def _call(handler: Callable[[str], Awaitable[None]], batch_id: str) -> None:
+async def _call(handler: Handler, batch_id: str) -> None:
     await handler(batch_id)
 
 
