@@ -55,6 +55,15 @@ def test_without_a_service_one_is_started_with_folders_of_its_own(tmp_path: Path
     assert (tmp_path / "out" / ".slideloom" / "data").is_dir()
 
 
+def test_deck_made_here_needs_none_of_the_servers_the_settings_name(tmp_path: Path) -> None:
+    write_deck(tmp_path, 1)
+    gone = "redis://127.0.0.1:9/0"
+    arguments = ("generate", "deck.json", "-o", "out", "--json")
+    code, out, err = finish(start(tmp_path, *arguments, STORE=gone, QUEUE=gone))
+    assert code == 0, err
+    assert len(json.loads(out)["pictures"]) == 1
+
+
 def test_two_commands_on_one_folder_do_not_meet(tmp_path: Path) -> None:
     write_deck(tmp_path, 60)
     first = start(tmp_path, "generate", "deck.json", "-o", "out", "-q", "--workers", 1)

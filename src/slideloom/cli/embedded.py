@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from slideloom.app import create_app
 from slideloom.cli.output import Output
 from slideloom.cli.reach import OWN_PREFIX
@@ -52,6 +54,8 @@ async def embedded_service(home: Path, output: Output) -> AsyncIterator[str]:
             "BATCH_CLEANUP_HOURS": str(_YEAR_H),
         },
     )
+    # All of it in `home`, wherever the operator's servers keep theirs.
+    settings = replace(settings, store="", queue="", image_store="")
     output.note(*(tell("Warning: {warning}", warning=warning) for warning in warnings))
     app = create_app(settings, warnings=tuple(warnings))
     with listen(settings) as listener:
