@@ -1,14 +1,14 @@
 # Mirrors, where the usual places are slow: DOCKER_REGISTRY ends in "/", PYPI_INDEX_URL in "/simple".
-# Nothing comes from Debian: fonts and all that is compiled are in the locked wheels.
+# One image for services and workers (compose.cluster.yaml). Nothing comes from Debian: fonts and all that is compiled are in the locked wheels.
 ARG DOCKER_REGISTRY=
 FROM ${DOCKER_REGISTRY}python:3.11-slim
 
 ARG PYPI_INDEX_URL=
 WORKDIR /opt/slideloom
-COPY requirements.lock ./
+COPY requirements-cluster.lock ./
 RUN python -m venv venv \
  && venv/bin/pip install --no-cache-dir ${PYPI_INDEX_URL:+--index-url "$PYPI_INDEX_URL"} \
-    --require-hashes -r requirements.lock
+    --require-hashes -r requirements-cluster.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY static static

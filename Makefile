@@ -23,6 +23,11 @@ $(BIN)/slideloom: requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(VENV)/.cluster: $(BIN)/slideloom requirements-cluster.lock
+	@echo "setting up what several processes need ..."
+	@$(PIP) install --require-hashes -r requirements-cluster.lock
+	@touch $@
+
 $(VENV)/.dev: $(BIN)/slideloom tests/requirements.lock
 	@echo "setting up the test tools ..."
 	@$(PIP) install --require-hashes -r tests/requirements.lock
@@ -31,7 +36,7 @@ $(VENV)/.dev: $(BIN)/slideloom tests/requirements.lock
 run: setup  ## serve on http://localhost:8000
 	@exec $(BIN)/slideloom serve
 
-run-cluster: $(VENV)/.dev  ## the same on Redis with two workers, on this machine
+run-cluster: $(VENV)/.cluster  ## the same on Redis with two workers, on this machine
 	@SLIDELOOM_ONLY=redis-server sh tests/support/tools.sh
 	@exec sh docs/operations/run-cluster.sh
 
@@ -77,7 +82,9 @@ lock: $(VENV)/.dev  ## resolve the lock files anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--group build pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-		--group build --group dev -c requirements.lock pyproject.toml -o tests/requirements.lock
+		--group build --extra cluster -c requirements.lock pyproject.toml -o requirements-cluster.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--group build --group dev -c requirements-cluster.lock pyproject.toml -o tests/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--group moto -o tests/moto.lock
 

@@ -97,7 +97,7 @@ def test_everything_the_image_copies_is_there_and_let_in() -> None:
 
 
 def test_image_installs_what_is_locked_as_a_user_without_rights() -> None:
-    assert "--require-hashes -r requirements.lock" in DOCKERFILE
+    assert "--require-hashes -r requirements-cluster.lock" in DOCKERFILE
     assert re.findall(r"^USER (.*)", DOCKERFILE, re.MULTILINE) == ["slideloom"]
     assert "/healthz" in DOCKERFILE.split("HEALTHCHECK", 1)[1]
 
@@ -131,7 +131,7 @@ def test_image_looks_at_its_health_itself_whatever_proxy_is_set() -> None:
         server.shutdown()
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml"])
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "compose.cluster.yaml"])
 def test_no_mirror_is_named_by_default(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     hosts = re.findall(r"https?://([\w.-]+)", text)
@@ -151,3 +151,18 @@ def test_compose_file_guards_what_it_starts() -> None:
     assert name in compose["volumes"]
     assert f"VOLUME {folder}\n" in DOCKERFILE
     assert set(service["build"]["args"]) == set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
+
+
+def test_cluster_compose_file_guards_what_it_starts_and_keeps_what_redis_answers() -> None:
+    yaml: Any = importlib.import_module("yaml")
+    compose = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text(encoding="utf-8"))
+    service, worker, redis = (
+        compose["services"][name] for name in ("slideloom", "worker", "redis")
+    )
+    assert worker["environment"] == service["environment"]
+    assert set(service["environment"]) == {"STORE", "QUEUE"}
+    assert worker["read_only"] is True
+    assert f"VOLUME {worker['volumes'][0].partition(':')[2]}\n" in DOCKERFILE
+    assert worker["command"][0] in DOCKERFILE
+    assert "ports" not in redis  # nobody but the others reaches it
+    assert ["--appendonly", "yes", "--appendfsync", "always"] == redis["command"][1:5]
