@@ -165,4 +165,4 @@ def test_cluster_compose_file_guards_what_it_starts_and_keeps_what_redis_answers
     assert f"VOLUME {worker['volumes'][0].partition(':')[2]}\n" in DOCKERFILE
     assert worker["command"][0] in DOCKERFILE
     assert "ports" not in redis  # nobody but the others reaches it
-    assert ["--appendonly", "yes", "--appendfsync", "always"] == redis["command"][1:5]
+    assert redis["command"][1:5] == ["--appendonly", "yes", "--appendfsync", "always"]
