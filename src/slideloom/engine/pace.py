@@ -1,9 +1,9 @@
 """What a lane measures: the rate an upstream accepts, and whether it is crowded."""
 
 import math
-from collections import deque
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _FIRST_PER_S = 2.0
 """A first guess, soon outgrown: one call each half second."""
@@ -42,20 +42,19 @@ class Span(Struct, frozen=True):
     hint_s: float
 
 
-class Pace:
+class Pace(Struct, eq=False, kw_only=True):
     """Calls a second, near what the upstream has been seen to accept."""
 
-    def __init__(self) -> None:
-        self.next_s = -math.inf
-        """When the next call may go."""
-        self._per_s: float | None = None
-        self._calls = 0
-        """Accepted since the pace was set: it rises with their cube, slowly and then fast."""
-        self._young: deque[float] = deque()
-        """When those were sent that may still be rejected."""
-        self._span = _SURE_SPAN
-        self._since: Span | None = None
-        """What was measured last."""
+    next_s: float = -math.inf
+    """When the next call may go."""
+    _per_s: float | None = None
+    _calls: int = 0
+    """Accepted since the pace was set: it rises with their cube, slowly and then fast."""
+    _young: list[float] = []
+    """When those were sent that may still be rejected, in order."""
+    _span: float = _SURE_SPAN
+    _since: Span | None = None
+    """What was measured last."""
 
     def hold(self, until_s: float) -> None:
         """No call before that."""
@@ -66,7 +65,7 @@ class Pace:
         if self._per_s is None:
             return
         while self._young and self._young[0] <= now_s - clock_s:
-            self._young.popleft()
+            self._young.pop(0)
             self._calls += 1
         self._young.append(now_s)
         per_s = self._current_per_s
@@ -94,6 +93,18 @@ class Pace:
             return
         self._since = span
 
+    def divide(self, parts: int) -> None:
+        """Go on at one part of it."""
+        if self._per_s is not None:
+            self._begin(self._current_per_s / parts, self._span)
+
+    def shift(self, by_s: float) -> None:
+        """Tell all times on a clock that is ahead by that much."""
+        self.next_s += by_s
+        self._young = [at_s + by_s for at_s in self._young]
+        if (since := self._since) is not None:
+            self._since = replace(since, end_s=since.end_s + by_s, opened_s=since.opened_s + by_s)
+
     @property
     def _current_per_s(self) -> float:
         return (self._per_s or math.inf) * (1 + (self._calls / self._span) ** 3)
@@ -120,19 +131,22 @@ class Pace:
         self._young.clear()
 
 
-class Crowd:
+class Crowd(Struct, eq=False, kw_only=True):
     """Whether more calls under way only wait longer, by the seconds that answers take."""
 
-    def __init__(self, *, least: int) -> None:
-        self._least = least
-        """Never narrower than that."""
-        self._usual_s = 0.0
-        """With little under way."""
-        self._recent_s = 0.0
-        self._answers = 0
-        self._before: tuple[float, int] | None = None
-        """Recent seconds and the width when the lane was narrowed last."""
-        self._narrowed_at_s = -math.inf
+    least: int = 1
+    """Never narrower than that."""
+    _usual_s: float = 0.0
+    """With little under way."""
+    _recent_s: float = 0.0
+    _answers: int = 0
+    _before: tuple[float, int] | None = None
+    """Recent seconds and the width when the lane was narrowed last."""
+    _narrowed_at_s: float = -math.inf
+
+    def shift(self, by_s: float) -> None:
+        """Tell all times on a clock that is ahead by that much."""
+        self._narrowed_at_s += by_s
 
     def judge(self, sent_s: float, now_s: float, *, in_flight: int, width: int) -> int:
         """One more answer: the width from now on, mostly the present one."""
@@ -152,7 +166,7 @@ class Crowd:
         if self._recent_s < max(_PATIENT_S, self._usual_s * _CROWDED):
             return width
         needed = math.ceil(_ROOM * in_flight * self._usual_s / self._recent_s)
-        narrower = max(self._least, needed)
+        narrower = max(self.least, needed)
         if narrower >= width:
             return width
         self._before, self._narrowed_at_s, self._answers = (self._recent_s, width), now_s, 0

@@ -9,7 +9,7 @@ and paces its calls by what was accepted between two rejections. Plain decisions
 
 import math
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from slideloom.engine.pace import Crowd, Pace, Span
 from slideloom.engine.retry import backoff_s
@@ -60,41 +60,49 @@ class Sent(Struct, frozen=True):
     """Whether it went above the width, to see."""
 
 
-class Throttle:
-    """The width and the pace of one lane; times are on the monotonic clock."""
+class Throttle(Struct, eq=False, kw_only=True):
+    """The width and the pace of one lane; times are on the monotonic clock.
 
-    def __init__(self, *, start: int, ceiling: int = 1000) -> None:
-        self.in_flight = 0
-        """Calls under way."""
-        self._width = start
-        self._ceiling = ceiling
-        self._streak = start
-        """Probes accepted since the last rejection; the lane grows the faster."""
-        self._hold_s = _HOLD_S
-        self._grow_at_s: float | None = None
-        """When the next probe may go; `None` until the width was used."""
-        self._clock_s = _CLOCK_S
-        self._open_at_s = -math.inf
-        self._pace = Pace()
-        self._crowd = Crowd(least=start)
-        self._sent = 0
-        """Calls in all."""
-        self._refused = 0
-        """Of these rejected or failed."""
-        self._burst_end = 0
-        """The last call sent when a rejection came; those before it say nothing new."""
-        self._accepted = 0
-        """Calls accepted before the last rejection."""
-        self._refusals = 0
-        """Rejections in a row, none accepted between."""
-        self._hinted_at = -1
-        """Calls ahead of the last rejected one that got a Retry-After."""
-        self._failures = 0
-        """In a row."""
-        self._trials = 0
-        """Failed in this outage."""
-        self._trial_from = 0
-        """Calls after this one were sent knowing of the outage."""
+    All it knows stands in its fields, so that it can be written down for other processes.
+    """
+
+    start: int
+    """The first width."""
+    ceiling: int = 1000
+    in_flight: int = 0
+    """Calls under way."""
+    _width: int = 0
+    _streak: int = 0
+    """Probes accepted since the last rejection; the lane grows the faster."""
+    _hold_s: float = _HOLD_S
+    _grow_at_s: float | None = None
+    """When the next probe may go; `None` until the width was used."""
+    _clock_s: float = _CLOCK_S
+    _open_at_s: float = -math.inf
+    _pace: Pace = field(default_factory=Pace)
+    _crowd: Crowd = field(default_factory=Crowd)
+    _sent: int = 0
+    """Calls in all."""
+    _refused: int = 0
+    """Of these rejected or failed."""
+    _burst_end: int = 0
+    """The last call sent when a rejection came; those before it say nothing new."""
+    _accepted: int = 0
+    """Calls accepted before the last rejection."""
+    _refusals: int = 0
+    """Rejections in a row, none accepted between."""
+    _hinted_at: int = -1
+    """Calls ahead of the last rejected one that got a Retry-After."""
+    _failures: int = 0
+    """In a row."""
+    _trials: int = 0
+    """Failed in this outage."""
+    _trial_from: int = 0
+    """Calls after this one were sent knowing of the outage."""
+
+    def __post_init__(self) -> None:
+        if not self._width:  # a new one, not one that was read
+            self._width = self._streak = self._crowd.least = self.start
 
     def pause_s(self, now_s: float) -> float:
         """Seconds until the pause after a rejection is over."""
@@ -102,7 +110,7 @@ class Throttle:
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until one more call may be sent; `inf`: not before an answer."""
-        if self.in_flight >= self._ceiling:
+        if self.in_flight >= self.ceiling:
             return math.inf
         free_at_s = max(self._open_at_s, self._pace.next_s)
         if self.in_flight >= self._width:
@@ -147,7 +155,7 @@ class Throttle:
         self._clock_s = min(_MAX_CLOCK_S, max(_CLOCK_S, slowest_s, self._clock_s * _CLOCK_DECAY))
         opened_s, hint_s = self._open_at_s, min(retry_after_s or 0.0, _MAX_PAUSE_S)
         if hint_s >= _HINT_S:
-            self._shut(now_s + hint_s)
+            self.shut(now_s + hint_s)
         if sent.number <= self._burst_end:
             return
         self._burst_end = self._sent
@@ -175,6 +183,25 @@ class Throttle:
         pause_s = backoff_s(self._trials, _BACKOFF_BASE_S, jitter)
         self._pace.hold(now_s + min(_MAX_TRIAL_S, max(_MIN_PAUSE_S, pause_s)))
 
+    def shut(self, until_s: float) -> None:
+        """Send nothing before that."""
+        self._open_at_s = max(self._open_at_s, until_s)
+        self._pace.hold(self._open_at_s)
+
+    def divide(self, parts: int, now_s: float) -> None:
+        """Go on with one part of the width and the pace; what is more is to be found out anew."""
+        self._width = max(1, self._width // parts)
+        self._streak, self._hold_s, self._grow_at_s = 0, _HOLD_S, now_s + _HOLD_S
+        self._pace.divide(parts)
+
+    def shift(self, by_s: float) -> None:
+        """Tell all times on a clock that is ahead by that much."""
+        self._open_at_s += by_s
+        if self._grow_at_s is not None:
+            self._grow_at_s += by_s
+        self._pace.shift(by_s)
+        self._crowd.shift(by_s)
+
     def _widen(self, now_s: float) -> None:
         """A probe goes out: the one before it was accepted, unless this is the first."""
         self._width = self.in_flight
@@ -189,10 +216,6 @@ class Throttle:
         self._grow_at_s = now_s + hold_s
         self._hold_s = min(_MAX_HOLD_S, self._hold_s * 2)
 
-    def _shut(self, until_s: float) -> None:
-        self._open_at_s = max(self._open_at_s, until_s)
-        self._pace.hold(self._open_at_s)
-
     def _heed(self, sent: Sent, now_s: float, span: Span, jitter: float) -> None:
         """A limit rejects at the same number in flight each time, a rate at any.
 
@@ -201,7 +224,7 @@ class Throttle:
         is_limit = self._refusals > 1 or sent.ahead == self._hinted_at
         self._hinted_at = sent.ahead
         if self._refusals > 1:
-            self._shut(now_s + self._own_pause_s(sent, jitter))
+            self.shut(now_s + self._own_pause_s(sent, jitter))
         if not is_limit:
             self._pace.measure(span)
             self._streak = max(self._streak, self._width)
@@ -218,7 +241,7 @@ class Throttle:
     def _back_off(self, sent: Sent, now_s: float, span: Span, jitter: float) -> None:
         """Only probes wait, unless a call within the width was rejected too."""
         if not sent.is_probe or sent.ahead == 0:
-            self._shut(now_s + max(span.hint_s, self._own_pause_s(sent, jitter)))
+            self.shut(now_s + max(span.hint_s, self._own_pause_s(sent, jitter)))
             self._pace.measure(span, least=_WINDOW)
         self._narrow(sent, now_s, self._hold_s)
 
