@@ -4,20 +4,24 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.follower import Follower
-from slideloom.engine.lanes import Lane, Lanes
+from slideloom.engine.lane import Lane
+from slideloom.engine.lanes import Lanes
 from slideloom.engine.local_work import LocalWork
 from slideloom.engine.remote_work import RemoteWork
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.runs import EngineLimits, Runs
 from slideloom.engine.sessions import SessionFiles, open_session_files
+from slideloom.engine.shared_lane import SharedLane
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.engine.work import BatchWork
 from slideloom.errors import SettingsError, StorageFull, StoreError
@@ -29,7 +33,14 @@ from slideloom.providers.network import open_network
 from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
-from slideloom.stores.base import Doorbell, FarImages, ImageStore, ResultCache, SessionShelf
+from slideloom.stores.base import (
+    Doorbell,
+    FarImages,
+    ImageStore,
+    LaneBoard,
+    ResultCache,
+    SessionShelf,
+)
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
 from slideloom.tracing import Tracer
@@ -188,17 +199,18 @@ async def _open_base(settings: Settings, stack: AsyncExitStack, *, role: str) ->
     stack.push_async_callback(tracer.close)
     store = await _open_store(settings)
     stack.push_async_callback(store.close)
-    shelf = None
+    shelf = board = None
     if settings.store:
         shared = cast("RedisBatchStore", store)
         shelf, doubts = _open_shelf(settings, shared), (*doubts, *shared.doubts)
+        board = _open_board(shared)
     else:
         log_writer.sweep()  # the store's lock says that no other service is here
     session_files = await stack.enter_async_context(open_session_files(log_writer, shelf, log))
     images = await _open_images(settings)
     stack.push_async_callback(images.close)
     lanes = Lanes(
-        [Lane(provider, start=settings.lane_start) for provider in open_providers(settings)],
+        open_lanes(settings, log, board=board),
         log=log,
         fallback_model=settings.fallback_model or None,
     )
@@ -238,6 +250,13 @@ def _open_shelf(settings: Settings, store: "RedisBatchStore") -> SessionShelf:
     from slideloom.stores.redis_sessions import RedisSessions  # noqa: PLC0415 - an extra
 
     return RedisSessions(store.link, retention_days=settings.log_retention_days)
+
+
+def _open_board(store: "RedisBatchStore") -> LaneBoard:
+    """Where lanes are shared, on the store's connections."""
+    from slideloom.stores.redis_lanes import RedisLaneBoard  # noqa: PLC0415 - an extra
+
+    return RedisLaneBoard(store.link)
 
 
 async def _open_work(base: _Base, stack: AsyncExitStack) -> BatchWork:
@@ -390,6 +409,32 @@ def open_tracer(environ: Mapping[str, str]) -> tuple[Tracer, tuple[str, ...]]:
         doubt = f"{name} is set, but {error.name} is missing: no spans; install slideloom[otel]."
         return Tracer(), (doubt,)
     return open_exporting(), ()
+
+
+def open_lanes(settings: Settings, log: Log, *, board: LaneBoard | None) -> list[Lane]:
+    """One for each key, shared through `board` if there is one. Be on the running loop.
+
+    Raises:
+        SettingsError: the provider's base is no web address.
+    """
+    providers, start = open_providers(settings), settings.lane_start
+    if board is None or not providers[0].bills:  # the renderer is this machine's own
+        return [Lane(provider, start=start) for provider in providers]
+    return [
+        SharedLane(provider, start=start, board=board, name=name_lane(settings, key), log=log)
+        for provider, key in zip(providers, settings.image_keys, strict=True)
+    ]
+
+
+def name_lane(settings: Settings, key: str) -> str:
+    """The same for all who call the same model at the same place with the same key, which it hides.
+
+    Model and place can be read in it, so that an operator finds the lane.
+    """
+    place = urlsplit(settings.image_base).netloc
+    facts = (settings.llm_image_api, settings.image_base, settings.llm_image_path, key)
+    digest = sha256("\n".join((*facts, settings.llm_image_model)).encode()).hexdigest()
+    return f"{place}:{settings.llm_image_model}:{digest}"
 
 
 def open_providers(settings: Settings) -> Sequence[Provider]:

@@ -23,11 +23,13 @@ from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
 from slideloom.engine.batches import BatchEngine
-from slideloom.engine.lanes import Lane, Lanes
+from slideloom.engine.lane import Lane
+from slideloom.engine.lanes import Lanes
 from slideloom.engine.local_work import LocalWork
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.runs import EngineLimits, Runs
+from slideloom.engine.shared_lane import SharedLane
 from slideloom.engine.slide import SlideMaker, SlideRules
 from slideloom.engine.work import BatchWork
 from slideloom.errors import Fenced, KeyReused, LogMoved, StorageFull, StoreError, UnknownBatch
@@ -377,12 +379,17 @@ class Workshop:
         concurrency = changes.pop("concurrency", 50)
         rules: dict[str, Any] = {"slide_timeout_s": 120.0, "aspect_fix": "off"}
         rules |= {name: changes.pop(name) for name in [*rules] if name in changes}
+        start, board = changes.pop("lane_start", 200), changes.pop("board", None)
         self.lanes = Lanes(
-            [Lane(provider, start=changes.get("lane_start", 200)) for provider in self.providers],
+            [
+                Lane(provider, start=start)
+                if board is None
+                else SharedLane(provider, start=start, board=board, name=f"key {key}", log=log)
+                for key, provider in enumerate(self.providers)
+            ],
             log=log,
             fallback_model=changes.pop("fallback_model", None),
         )
-        changes.pop("lane_start", None)
         self.maker = SlideMaker(
             lanes=self.lanes,
             images=self.images,

@@ -16,7 +16,8 @@ from slideloom.domain.ratio import Ratio
 from slideloom.engine.attempt import SlideJob
 from slideloom.engine.budget import Budget
 from slideloom.engine.deadline import Deadline
-from slideloom.engine.lanes import Lane, Lanes
+from slideloom.engine.lane import Lane
+from slideloom.engine.lanes import Lanes
 from slideloom.engine.retry import RetryPolicy
 from slideloom.engine.reuse import Results
 from slideloom.engine.slide import SlideMaker, SlideRules

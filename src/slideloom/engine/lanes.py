@@ -9,12 +9,14 @@ import asyncio
 import math
 from bisect import insort
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Struct, field
 
 from slideloom.clock import monotonic_s
 from slideloom.engine.fallback import ModelChoice
-from slideloom.engine.throttle import Sent, Throttle
+from slideloom.engine.lane import Demand, Lane, Queue, Reply
+from slideloom.engine.throttle import Sent
 from slideloom.errors import (
     AnswerLost,
     NoAnswerInTime,
@@ -28,8 +30,6 @@ from slideloom.providers.base import DrawOrder, Provider
 
 SINGLES = ""
 """The party of all single slides; every batch is a party of its own."""
-_SINGLES_SHARE = 8
-"""One call in so many is kept free for single slides, on top of what batches may have."""
 _USERS_PAUSE_S = 30.0
 """A model of a user's own choice shuts the lane no longer for all others."""
 _FORBIDDEN = 403
@@ -42,45 +42,6 @@ class NotAdmitted(Exception):
     def __init__(self, by: ProviderError) -> None:
         super().__init__()
         self.by = by
-
-
-class Lane:
-    """The way to one provider with one key."""
-
-    def __init__(self, provider: Provider, *, start: int) -> None:
-        """Begin with `start` calls at once."""
-        self.provider = provider
-        self.throttle = Throttle(start=start)
-        self.single_count = 0
-        """Single slides' calls under way."""
-        self.paused_by: ProviderError | None = None
-        """The rejection that closed the lane last."""
-        self.stopped_by: ProviderError | None = None
-        """Why the key was refused; `None` once it works again."""
-        self._stopped_at_s = -math.inf
-
-    def stop(self, error: ProviderError, now_s: float) -> None:
-        """The key was refused: no call of work taken before can succeed."""
-        self.stopped_by, self._stopped_at_s = error, now_s
-
-    def note_success(self, sent: Sent) -> None:
-        """A call gave a picture: one that was sent after the stop ends it."""
-        if sent.at_s > self._stopped_at_s:
-            self.stopped_by = None
-
-    def find_stop(self, *, since_s: float) -> ProviderError | None:
-        """Why work taken at `since_s` must not call: its key was refused after that.
-
-        Work taken after the stop asks anew: the operator may have mended the key.
-        """
-        return self.stopped_by if self._stopped_at_s > since_s else None
-
-    def wait_s(self, now_s: float, *, is_single: bool) -> float:
-        """Seconds until a call may be sent; endless when only an answer can make room."""
-        wait_s = self.throttle.wait_s(now_s)
-        share = max(1, self.throttle.in_flight // _SINGLES_SHARE)
-        pause_s = self.throttle.pause_s(now_s)
-        return pause_s if is_single and self.single_count < share else wait_s
 
 
 class Wish(Struct, kw_only=True, eq=False):
@@ -130,6 +91,8 @@ class Lanes:
         """Who waits, by rank; the party that has waited longest for a call is first."""
         self._models = ModelChoice(fallback_model)
         self._timer: asyncio.TimerHandle | None = None
+        for lane in self._lanes:
+            lane.join(Queue(partial(self._measure, lane), self._serve))
 
     @property
     def first(self) -> Provider:
@@ -150,7 +113,7 @@ class Lanes:
     async def close_providers(self) -> None:
         """Let go of all connections."""
         for lane in self._lanes:
-            await lane.provider.close()
+            await lane.close()
 
     def pause_s(self) -> float:
         """How long every lane is shut by rejections."""
@@ -166,6 +129,9 @@ class Lanes:
         insort(self._parties.setdefault(wish.party, []), wish, key=lambda waiting: waiting.rank)
         self._turn_away([wish], monotonic_s())
         self._hand_out()
+        if not wish.granted.done():
+            for lane in self._lanes:
+                lane.ask()
         try:
             return await wish.granted
         except asyncio.CancelledError:
@@ -182,7 +148,7 @@ class Lanes:
         An error that stops the lane is marked as `moves_on` where another lane is open.
         """
         now_s = monotonic_s()
-        lane, throttle = seat.lane, seat.lane.throttle
+        lane = seat.lane
         lane.single_count -= seat.is_single
         if not seat.is_users_model:
             self._models.note(seat.model, error, now_s=now_s)
@@ -190,12 +156,20 @@ class Lanes:
             hint_s = error.retry_after_s
             if seat.is_users_model and hint_s is not None and hint_s > _USERS_PAUSE_S:
                 error.own_pause_s, hint_s = hint_s, _USERS_PAUSE_S
-            throttle.reject(seat.sent, now_s, retry_after_s=hint_s, jitter=jitter)
+            lane.take(
+                Reply(
+                    kind="rejected",
+                    sent=seat.sent,
+                    at_s=now_s,
+                    retry_after_s=hint_s,
+                    jitter=jitter,
+                )
+            )
             lane.paused_by = error
         elif isinstance(error, _UPSTREAM_FAULTS) and not seat.is_users_model:
-            throttle.fail(seat.sent, now_s, jitter=jitter)
+            lane.take(Reply(kind="failed", sent=seat.sent, at_s=now_s, jitter=jitter))
         else:
-            throttle.succeed(seat.sent, now_s)
+            lane.take(Reply(kind="accepted", sent=seat.sent, at_s=now_s))
         if error is None:
             lane.note_success(seat.sent)
         # A model of the user's own choice that the key may not use says nothing about the key.
@@ -204,7 +178,7 @@ class Lanes:
             self._stop(lane, error, now_s)
             error.moves_on = any(not other.find_stop(since_s=seat.since_s) for other in self._lanes)
         if error is not None:
-            self._turn_away([wish for party in self._parties.values() for wish in party], now_s)
+            self._turn_away(self._list_wishes(), now_s)
         self._hand_out()
 
     def list_stops(self) -> list[str]:
@@ -229,7 +203,7 @@ class Lanes:
     def drop(self, seat: Seat) -> None:
         """The call was cut off by us."""
         seat.lane.single_count -= seat.is_single
-        seat.lane.throttle.drop(seat.sent, monotonic_s())
+        seat.lane.take(Reply(kind="dropped", sent=seat.sent, at_s=monotonic_s()))
         self._hand_out()
 
     def _turn_away(self, wishes: Sequence[Wish], now_s: float) -> None:
@@ -244,7 +218,41 @@ class Lanes:
             return stops[0]
         open_lanes = [lane for lane, stop in zip(self._lanes, stops, strict=True) if not stop]
         first = min(open_lanes, key=lambda lane: lane.throttle.pause_s(now_s))
-        return first.paused_by if first.throttle.pause_s(now_s) > wish.left_s() else None
+        if (pause_s := first.throttle.pause_s(now_s)) <= wish.left_s():
+            return None
+        # Another process may have been rejected.
+        return first.paused_by or RateLimited(retry_after_s=pause_s)
+
+    def _list_wishes(self) -> list[Wish]:
+        return [wish for party in self._parties.values() for wish in party]
+
+    def _measure(self, lane: Lane) -> Demand:
+        """This lane's part of all who wait."""
+        now_s = monotonic_s()
+        counts = {
+            party: len(wishes)
+            if lane.stopped_by is None
+            else sum(not lane.find_stop(since_s=wish.since_s) for wish in wishes)
+            for party, wishes in self._parties.items()
+        }
+        latest_s = max((wishes[0].since_s for wishes in self._parties.values()), default=now_s)
+        open_count = sum(
+            other is lane
+            or not (other.find_stop(since_s=latest_s) or other.throttle.pause_s(now_s))
+            for other in self._lanes
+        )
+        single_calls = -(-counts.pop(SINGLES, 0) // open_count)
+        return Demand(
+            batch_calls=-(-sum(counts.values()) // open_count),
+            single_calls=single_calls,
+            parties=sum(count > 0 for count in counts.values()) + (single_calls > 0),
+        )
+
+    def _serve(self) -> None:
+        """A lane that other processes share has seats, or was shut by one of them."""
+        if self.pause_s() > 0:
+            self._turn_away(self._list_wishes(), monotonic_s())
+        self._hand_out()
 
     def _hand_out(self) -> None:
         """Give out every seat there is, then see when the next one may be."""
@@ -307,7 +315,7 @@ class Lanes:
             is_users_model=wish.model is not None,
             is_single=is_single,
             since_s=wish.since_s,
-            sent=lane.throttle.send(now_s),
+            sent=lane.send(now_s),
         )
         self._remove(wish)
         if wish.party in self._parties:  # to the end of the round

@@ -104,6 +104,11 @@ class Throttle(Struct, eq=False, kw_only=True):
         if not self._width:  # a new one, not one that was read
             self._width = self._streak = self._crowd.least = self.start
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next call is a probe."""
+        return self.in_flight >= self._width
+
     def pause_s(self, now_s: float) -> float:
         """Seconds until the pause after a rejection is over."""
         return max(0.0, self._open_at_s - now_s)
@@ -113,13 +118,13 @@ class Throttle(Struct, eq=False, kw_only=True):
         if self.in_flight >= self.ceiling:
             return math.inf
         free_at_s = max(self._open_at_s, self._pace.next_s)
-        if self.in_flight >= self._width:
+        if self.is_full:
             free_at_s = max(free_at_s, self._grow_at_s or now_s)
         return max(0.0, free_at_s - now_s)
 
     def send(self, now_s: float) -> Sent:
         """One more call is under way."""
-        sent = Sent(self._sent + 1, now_s, self.in_flight, self.in_flight >= self._width)
+        sent = Sent(self._sent + 1, now_s, self.in_flight, self.is_full)
         self._sent += 1
         self.in_flight += 1
         self._pace.count(now_s, self._clock_s)
@@ -189,9 +194,9 @@ class Throttle(Struct, eq=False, kw_only=True):
         self._pace.hold(self._open_at_s)
 
     def divide(self, parts: int, now_s: float) -> None:
-        """Go on with one part of the width and the pace; what is more is to be found out anew."""
-        self._width = max(1, self._width // parts)
-        self._streak, self._hold_s, self._grow_at_s = 0, _HOLD_S, now_s + _HOLD_S
+        """Keep to one part of the width, and go on at one part of the pace."""
+        self._width = self.ceiling = max(1, self._width // parts)
+        self._streak, self._grow_at_s = 0, now_s + self._hold_s
         self._pace.divide(parts)
 
     def shift(self, by_s: float) -> None:

@@ -218,6 +218,40 @@ class ResultCache(Protocol):
         ...
 
 
+class Posted(Struct, frozen=True, kw_only=True):
+    """What stands on a board, and when that was."""
+
+    version: str
+    """Of the body; empty when there is none."""
+    body: bytes | None
+    """`None`: none, or the very one that was given."""
+    clock_s: float
+    """The board's own clock, the same for all who ask: seconds from some moment on."""
+
+
+class LaneBoard(Protocol):
+    """Where the processes that call over the same lane keep what they know of it in common."""
+
+    async def swap(self, lane: str, *, expected: str, version: str, body: bytes) -> Posted:
+        """Put `body` in the place of the version that is `expected`; else change nothing.
+
+        What has not been changed for a day may be forgotten.
+
+        Args:
+            lane: its name.
+            expected: the version it was made from; empty for none.
+            version: its own, never used before.
+            body: a few hundred bytes.
+
+        Returns:
+            What stands there now: it is `version` if it was put.
+
+        Raises:
+            StoreError: the board cannot be asked; the body may have been put all the same.
+        """
+        ...
+
+
 class Draft(Protocol):
     """A picture on its way to the disk, not yet visible to anyone.
 

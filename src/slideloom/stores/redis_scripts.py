@@ -1,7 +1,7 @@
 """What is done in Redis in one go, in Lua.
 
-Each script is given the prefix of all keys as its only key and makes the others from it:
-`PREFIX{batch:ID}:events` and so on. A script touches a batch and the indexes over all batches,
+Each script, the lanes' apart, is given the prefix of all keys as its only key and makes the others
+from it: `PREFIX{batch:ID}:events` and so on. It touches a batch and the indexes over all batches,
 which a Redis Cluster would keep on different nodes: therefore `no-cluster`.
 
 Redis runs a script alone and to its end, but takes nothing back when one breaks off. So whatever
@@ -208,3 +208,18 @@ return refused
 """
 """Which of the commands that are used here, with keys (`k`) and channels (`c`) that begin with
 the prefix, the user is refused. Nothing is done."""
+
+SWAP_LANE: Final = """#!lua flags=allow-oom
+local lane, expected, version, body, keep_s = KEYS[1], unpack(ARGV)
+local time = redis.call('TIME')
+local there = redis.call('HGET', lane, 'version') or ''
+if there ~= expected then
+    return {time[1], time[2], there, redis.call('HGET', lane, 'body')}
+end
+redis.call('HSET', lane, 'version', version, 'body', body)
+redis.call('EXPIRE', lane, keep_s)
+return {time[1], time[2], version, false}
+"""
+"""Its only key is the lane's own. Of: version expected ('': none), the new one, its body, how long
+to keep it in seconds. The server's time in seconds and microseconds, the version there now,
+its body unless it is the new one."""
