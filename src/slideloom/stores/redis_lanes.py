@@ -11,7 +11,7 @@ _KEEP_S: Final = 86_400
 
 
 class RedisLaneBoard:
-    """A `LaneBoard` in Redis, by its clock: a hash for each lane, on a link that others use, too."""
+    """A `LaneBoard` in Redis: a hash for each lane, by its clock; others use the link, too."""
 
     def __init__(self, link: RedisLink, *, prefix: str = PREFIX) -> None:
         self._link = link
