@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import Plan, Upstream
@@ -28,6 +29,7 @@ class Case(Struct, frozen=True, kw_only=True):
     slides: int
     """Of all workers together."""
     ideal_s: float
+    most: float = MOST
 
 
 def limit_ten(slides: int, latency_s: float, **more: float) -> Case:
@@ -38,7 +40,8 @@ def limit_ten(slides: int, latency_s: float, **more: float) -> Case:
 
 CASES = [
     limit_ten(90, 6.0),
-    limit_ten(90, 6.0, limit_retry_after_s=2.0),
+    # One process alone takes 1.15: the first probe costs two seconds of 54, and then it is careful.
+    replace(limit_ten(90, 6.0, limit_retry_after_s=2.0), most=1.25),
     Case(
         name="2 a second, burst 10, Retry-After",
         plan=Plan(latency_s=6.0, rate_per_s=2.0, burst=10),
@@ -81,7 +84,7 @@ async def finish(worker: Process) -> tuple[int, int]:
     return int(done), int(alone)
 
 
-async def run_case(case: Case, redis: RedisServer, workers: int, *, most: float = MOST) -> None:
+async def run_case(case: Case, redis: RedisServer, workers: int) -> None:
     """Measure, say, and judge."""
     share = case.slides // workers
     slides = share * workers
@@ -96,14 +99,14 @@ async def run_case(case: Case, redis: RedisServer, workers: int, *, most: float 
     line = f"{case.name:34} {workers} workers: {ratio:.2f} x the ideal, {wasted:.2f} wasted a slide"
     print(line)  # noqa: T201 - the table of the closing note
     assert ends == [(share, 0)] * workers, line
-    assert ratio <= most, line
+    assert ratio <= case.most, line
     assert wasted <= 0.7, line
 
 
 @pytest.mark.slow
 async def test_two_workers_share_a_limit_of_ten(shared_redis: RedisServer) -> None:
     # In eight seconds, a busy machine's delays show.
-    await run_case(limit_ten(40, 2.0), shared_redis, 2, most=1.4)
+    await run_case(replace(limit_ten(40, 2.0), most=1.4), shared_redis, 2)
 
 
 @pytest.mark.long
