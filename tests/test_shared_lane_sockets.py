@@ -12,8 +12,12 @@ from uuid import uuid4
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
+from redis.asyncio import Redis
 
-from tests.support.redis_server import RedisServer
+from slideloom.assembly import open_bench
+from slideloom.worker import Shift
+from tests.support.redis_server import RedisServer, redis_server
+from tests.support.service import running_service
 from tests.support.upstream import Plan, Upstream
 
 MOST = 1.15
@@ -133,3 +137,31 @@ async def test_seats_of_a_killed_worker_go_to_the_other(shared_redis: RedisServe
         await asyncio.sleep(5.5)  # the dead one's calls are counted for four
         assert upstream.bill.in_flight == 10
         assert await ending == (50, 0)
+
+
+@pytest.mark.slow
+async def test_worker_of_a_service_on_redis_shares_its_lane(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    with redis_server(tmp_path / "redis") as redis:
+        async with Upstream(Plan(latency_s=0.2)) as upstream:
+            settings = {
+                "STORE": redis.url,
+                "QUEUE": redis.url,
+                "LLM_IMAGE_API_KEY": "sk-of-this-test",
+                "LLM_IMAGE_API_BASE": upstream.base_url,
+                "LLM_IMAGE_API": "images",
+            }
+            async with (
+                running_service(tmp_path, **settings) as service,
+                open_bench(service.services.settings) as bench,
+            ):
+                shift = Shift(bench)
+                body = {"slides": [{"title": "page"}] * 3, "style_prompt": ""}
+                _, answer, _ = await service.post("/slide/batch/generate", body)
+                await shift.stop(grace_s=1.0)
+        assert answer["failed"] == 0
+        async with Redis.from_url(redis.url, decode_responses=True) as client:
+            lanes = [key async for key in client.scan_iter("slideloom:lane:*")]
+    assert len(lanes) == 1
+    assert lanes[0].startswith("slideloom:lane:127.0.0.1:")
+    assert "sk-of" not in lanes[0]
