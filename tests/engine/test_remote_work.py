@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from slideloom.domain.events import SlideCharged, SlidesReopened
+from slideloom.domain.events import BatchFinished, SlideCharged, SlidesReopened
 from slideloom.engine.batches import BatchEngine
+from slideloom.engine.ending import end_over_head
 from slideloom.engine.follower import Follower
 from slideloom.engine.remote_work import RemoteWork
 from slideloom.logs import Log
+from slideloom.stores.base import encode_event
 from tests.support.elsewhere import Elsewhere
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
@@ -136,3 +139,42 @@ async def test_batch_that_nobody_could_make_is_ended_truthfully() -> None:
         assert [slide.possibly_billed for slide in state.slides] == [1, 1, 0, 0]
         await shop.runs.abandon(state.batch_id)
         assert (await shop.engine.get(state.batch_id)).state == state
+
+
+async def test_deck_wanted_again_before_its_worker_knows_that_it_has_ended_is_made() -> None:
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        timeline = await shop.engine.submit(order(2))
+        await asyncio.sleep(1)
+        answer_late(shop, late_s=3)
+        cancelled = await shop.engine.cancel(timeline.state.batch_id)
+        assert codes(cancelled.state) == ["cancelled"] * 2
+        again = await shop.engine.retry(timeline.state.batch_id)
+        await asyncio.sleep(60)
+        assert codes(again.state) == [None] * 2
+
+
+async def test_cancel_that_comes_too_late_takes_the_batch_from_nobody() -> None:
+    """Another process has ended it, and it is made again, before this one could."""
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        timeline = await shop.engine.submit(order(2))
+        await asyncio.sleep(1)
+        batch_id = timeline.state.batch_id
+        epoch = shop.store.epochs[batch_id]
+        log: Log = shop.log  # type: ignore[assignment]  # only what it calls
+        await end_over_head(batch_id, "cancelled", store=shop.store, images=shop.images, log=log)
+        await asyncio.sleep(60)
+        assert codes(timeline.state) == [None] * 2
+        assert shop.store.epochs[batch_id] == epoch
+
+
+def answer_late(shop: Workshop, *, late_s: float) -> None:
+    """Have the store's answer to the end of a batch take so long, though it is written at once."""
+    append = shop.store.append
+
+    async def write(*args: Any, **options: Any) -> int:
+        seq = await append(*args, **options)
+        if any(isinstance(encode_event(one).event, BatchFinished) for one in args[2]):
+            await asyncio.sleep(late_s)
+        return seq
+
+    shop.store.append = write  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ from slideloom.clock import wall_s
 from slideloom.domain.batch import fold
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.recovery import end_unfinished, find_left_behind
-from slideloom.errors import Fenced, LogMoved, SlideErrorCode
+from slideloom.errors import Fenced, LogMoved, SlideErrorCode, UnknownBatch
 from slideloom.logs import Log
 from slideloom.stores.base import BatchStore, ImageStore
 
@@ -20,12 +20,17 @@ async def end_over_head(
         UnknownBatch: there is none.
         StoreError: it could not be written.
     """
+    epoch: int | None = None
     while True:
-        epoch = await store.lease(batch_id)
         events = await store.read(batch_id)
+        if not events:
+            raise UnknownBatch(batch_id)
         state = fold(batch_id, events)
         if state.is_final or (code == "cancelled" and not state.is_cancelled):
             return
+        if epoch is None:  # only now: it would take the batch from whoever makes it
+            epoch = await store.lease(batch_id)
+            continue
         ends = end_unfinished(
             state,
             code=code,
@@ -35,7 +40,10 @@ async def end_over_head(
         )
         try:
             await store.append(batch_id, epoch, ends, at=state.seq)
-        except (Fenced, LogMoved):
+        except LogMoved:
+            continue
+        except Fenced:
+            epoch = None
             continue
         log_cut_off(log, state, ends, events)
         log_batch_end(log, fold(batch_id, [*events, *ends]))

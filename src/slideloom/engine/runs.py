@@ -217,6 +217,8 @@ class Runs:
         elif run.state.is_cancelled:
             run.deadline.cut("cancelled")
         elif any(isinstance(event, SlidesReopened) for event in news):
+            if run.deadline.is_closed:  # it was cancelled: it only ends, and another follows it
+                run.deadline.leave()
             self.restart_clock(run)
         run.notice()
 
