@@ -6,6 +6,8 @@ import contextlib
 import pytest
 
 from slideloom.clock import monotonic_s
+from slideloom.domain.batch import BatchState
+from slideloom.domain.events import SlideCharged, SlideDone
 from slideloom.errors import NotTakenUp, NotWrittenYet, StoreError
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
@@ -45,6 +47,26 @@ async def test_batch_that_could_not_even_be_ended_is_taken_up_soon(
         await asyncio.sleep(10)
         state = await end(shop, await shop.engine.get(timeline.state.batch_id))
     assert state.count("done") == 2
+
+
+async def test_batch_whose_log_moved_as_its_broken_run_was_ended_is_taken_up_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Workshop() as shop:
+
+        async def charge_late(state: BatchState, _: object) -> dict[int, SlideDone]:
+            late = SlideCharged(at_s=state.latest_at_s, place=0, cost_usd=0.04)
+            await shop.store.append(state.batch_id, None, [late])
+            return {}
+
+        with monkeypatch.context() as patch:
+            patch.setattr("slideloom.engine.runs.run_batch", break_down)
+            patch.setattr("slideloom.engine.runs.find_left_behind", charge_late)
+            timeline = await shop.engine.submit(order(2))
+            await asyncio.sleep(1.5)
+        await asyncio.sleep(8)
+        assert (await shop.engine.get(timeline.state.batch_id)).state.is_final
+        assert await shop.engine.count_active() == 0
 
 
 async def test_wish_is_answered_in_a_while_though_the_store_fails() -> None:

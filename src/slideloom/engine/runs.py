@@ -333,6 +333,8 @@ class Runs:
             )
             await run.record(*ends)
             log_cut_off(self._log, run.state, ends, log)
+            if not run.state.is_final:  # somebody else wrote meanwhile: that is to be looked at
+                self._unresumed.add(run.batch_id)
         except Exception as error:  # noqa: BLE001 - as above
             self._log.error("batch_not_ended", batch_id=run.batch_id, exc_info=error)
             self._unresumed.add(run.batch_id)
