@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from slideloom.domain.events import (
     BatchFinished,
     BatchStarted,
     BatchSubmitted,
     Event,
+    SlideCharged,
     SlideDone,
     SlideStarted,
 )
@@ -122,7 +124,7 @@ async def test_news_that_the_store_did_not_give_are_told_a_moment_later() -> Non
 async def test_log_that_lost_its_end_is_told_anew_and_readers_are_let_go() -> None:
     async with following() as post:
         timeline = await post.begin()
-        await post.write(*ONE_SLIDE)
+        await post.write(*ONE_SLIDE[:-1])
         await post.follower.get("b")
         del post.store.logs["b"][2:]
         anew = await post.follower.get("b")
@@ -148,3 +150,49 @@ async def test_time_of_a_batch_goes_on_while_nothing_is_written() -> None:
         before_s = timeline.elapsed_s
         await asyncio.sleep(30)
         assert timeline.elapsed_s == pytest.approx(before_s + 30)
+
+
+async def test_log_that_was_lost_and_written_anew_is_told_anew() -> None:
+    """A server that comes back without its last second: what is known here is not what is there."""
+    async with following() as post:
+        timeline = await post.begin()
+        await post.write(*ONE_SLIDE)
+        await post.follower.get("b")
+        del post.store.logs["b"][2:]
+        await post.write(*(replace(event, at_s=event.at_s + 9) for event in ONE_SLIDE[1:]))
+        anew = await post.follower.get("b")
+        assert anew is not timeline
+        assert timeline.is_closed
+        assert anew.state.latest_at_s == 12
+
+
+async def test_record_that_was_cleaned_up_is_no_fault() -> None:
+    async with following() as post:
+        await post.begin()
+        await post.write(*ONE_SLIDE)
+        await post.follower.get("b")
+        await post.store.forget_finished(before_s=10, now_s=10)
+        with pytest.raises(UnknownBatch):
+            await post.follower.get("b")
+        assert not post.log.lines
+
+
+async def test_many_news_at_once_are_read_at_once() -> None:
+    async with following() as post:
+        timeline = await post.begin()
+        reads, read = 0, post.store.read
+
+        async def count(batch_id: str, *, after: int = 0) -> list[Event]:
+            nonlocal reads
+            reads += 1
+            await asyncio.sleep(0.01)
+            return await read(batch_id, after=after)
+
+        post.store.read = count  # type: ignore[method-assign]
+        for event in ONE_SLIDE:
+            await post.write(event)
+        for _ in range(20):
+            await post.write(SlideCharged(at_s=4, place=0, cost_usd=0.01))
+        await asyncio.sleep(1)
+        assert timeline.state.seq == 25
+        assert reads <= 5

@@ -80,7 +80,7 @@ class Follower:
         async for news in self._doorbell.listen():
             if isinstance(news, Ring):
                 timeline = self._known.find(news.batch_id)
-                if timeline is not None and news.seq != timeline.state.seq:
+                if timeline is not None and news.seq > timeline.state.seq:
                     await self._try_to_catch_up(timeline)
             else:
                 for timeline in self._known:
@@ -104,15 +104,16 @@ class Follower:
 
     async def _catch_up(self, timeline: Timeline) -> bool:
         """Announce what is new; `False`: the log is not what it was, so this timeline is over."""
-        batch_id, known = timeline.state.batch_id, timeline.state.seq
-        log = await self._store.read(batch_id, after=known - 1)
-        if not log:
-            self._log.error("log_lost_its_end", batch_id=batch_id, known=known)
-            self._known.forget(batch_id)
+        state = timeline.state
+        log = await self._store.read(state.batch_id, after=state.seq - 1)
+        if not log or log[0].at_s != state.latest_at_s:
+            if log or not state.is_final:  # else it was cleaned up
+                self._log.error("log_lost_its_end", batch_id=state.batch_id, known=state.seq)
+            self._known.forget(state.batch_id)
             timeline.close()
             return False
         # Others may have announced some of it meanwhile.
-        self._announce(timeline, log[1 + timeline.state.seq - known :])
+        self._announce(timeline, log[1 + timeline.state.seq - state.seq :])
         return True
 
     def _announce(self, timeline: Timeline, news: Sequence[Event]) -> None:
