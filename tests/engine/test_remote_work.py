@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchFinished, SlideCharged, SlidesReopened
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.ending import end_over_head
@@ -178,3 +179,20 @@ def answer_late(shop: Workshop, *, late_s: float) -> None:
         return seq
 
     shop.store.append = write  # type: ignore[method-assign]
+
+
+async def test_batch_whose_log_lost_its_end_is_taken_up_from_what_is_there() -> None:
+    """A server came back without its last second, and somebody here remembers it."""
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        timeline = await shop.engine.submit(order(3, max_workers=1))
+        batch_id = timeline.state.batch_id
+        await asyncio.sleep(15)
+        remembered = shop.runs.roster.runs[batch_id].timeline
+        del shop.store.logs[batch_id][-2:]
+        await asyncio.sleep(60)
+        assert remembered.is_closed
+        state = (await shop.engine.get(batch_id)).state
+        assert state.is_final
+        assert all(slide.is_final for slide in state.slides)
+        assert state.slides[0].picture  # whose end was lost: its picture was found
+        assert fold(batch_id, shop.store.logs[batch_id]) == state

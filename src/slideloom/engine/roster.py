@@ -35,6 +35,18 @@ class Roster:
         watched.announce(log[watched.state.seq :])
         return watched
 
+    def meet_again(self, batch_id: str, log: Sequence[Event]) -> Timeline:
+        """The same for a log that was leased just now: what is known here beyond it is not so.
+
+        Raises:
+            UnreadableLog: as `meet`.
+        """
+        watched = self._known.find(batch_id)
+        if watched is not None and not watched.is_of(log):
+            self._known.forget(batch_id)
+            watched.close()
+        return self.meet(batch_id, log)
+
     def add(self, run: BatchRun) -> None:
         """From now on the batch is made here."""
         self._known.release(run.batch_id)

@@ -235,7 +235,7 @@ class Runs:
         try:
             epoch = await self._store.lease(batch_id)
             log, events = await self._bring_in_order(batch_id, epoch, is_new=is_new)
-            timeline = self.roster.meet(batch_id, [*log, *events])
+            timeline = self.roster.meet_again(batch_id, [*log, *events])
         except StoreError as error:  # keeps no other batch from being served
             self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
             if isinstance(error, UnreadableLog):
@@ -324,6 +324,9 @@ class Runs:
         try:
             await run.recorder.settle()
             log = await self._store.read(run.batch_id)
+            if not run.timeline.is_of(log):  # it lost its end: what is there is to be looked at
+                self._unresumed.add(run.batch_id)
+                return
             ends = end_unfinished(
                 run.state,
                 code="internal",

@@ -52,6 +52,11 @@ class Timeline:
             return self.state.total_time_s
         return self._spent_s + monotonic_s() - self._since_s
 
+    def is_of(self, log: Sequence[Event]) -> bool:
+        """Whether all that is known here stands in the log: a server may have lost its end."""
+        seq = self.state.seq
+        return len(log) >= seq and log[seq - 1].at_s == self.state.latest_at_s
+
     def announce(self, events: Sequence[Event]) -> None:
         """Take in the events written next, and tell the readers."""
         self._take_in(events)
