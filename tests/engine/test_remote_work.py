@@ -196,3 +196,26 @@ async def test_batch_whose_log_lost_its_end_is_taken_up_from_what_is_there() -> 
         assert all(slide.is_final for slide in state.slides)
         assert state.slides[0].picture  # whose end was lost: its picture was found
         assert fold(batch_id, shop.store.logs[batch_id]) == state
+
+
+async def test_end_of_a_batch_whose_log_lost_its_end_is_not_tried_without_end() -> None:
+    async with Workshop(ScriptedProvider(seconds=10)) as shop:
+        timeline = await shop.engine.submit(order(1))
+        batch_id = timeline.state.batch_id
+        append, tries = shop.store.append, 0
+
+        async def lose(*args: Any, **options: Any) -> int:
+            nonlocal tries
+            events = [encode_event(one).event for one in args[2]]
+            if isinstance(events[-1], BatchFinished):
+                tries += 1
+                assert tries < 5
+                if tries == 1:
+                    del shop.store.logs[batch_id][-1]
+            return await append(*args, **options)
+
+        shop.store.append = lose  # type: ignore[method-assign]
+        await asyncio.sleep(60)
+        state = (await shop.engine.get(batch_id)).state
+        assert (state.is_final, state.count("done")) == (True, 1)
+        assert len(shop.provider.calls) == 1

@@ -137,8 +137,7 @@ class Recorder:
         at = known if any(map(_is_end, events)) else None
         seq = await self._insist(lambda: self._append(self._epoch, events, at=at))
         if seq < known + len(events):
-            message = f"the log of batch {self.batch_id} has lost its end"
-            raise UnreadableLog(message)
+            raise self._to_loss()
         if seq > known + len(events):
             await self._take_in()
         else:
@@ -162,11 +161,16 @@ class Recorder:
 
     async def _take_in(self) -> None:
         """Announce what is new in the log, whoever wrote it, and heed it."""
-        news = await self._insist(
-            lambda: self._store.read(self.batch_id, after=self.timeline.state.seq)
-        )
+        state = self.timeline.state
+        log = await self._insist(lambda: self._store.read(self.batch_id, after=state.seq - 1))
+        if not log or log[0].at_s != state.latest_at_s:
+            raise self._to_loss()
+        news = log[1:]
         self.timeline.announce(news)
         self.heed(news)
+
+    def _to_loss(self) -> UnreadableLog:
+        return UnreadableLog(f"the log of batch {self.batch_id} has lost its end")
 
     async def _insist(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask the store, and again while it fails."""
