@@ -1,7 +1,7 @@
 """Batches that are made elsewhere, as this process tells of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -19,6 +19,7 @@ from slideloom.domain.events import (
 from slideloom.engine.follower import Follower
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import StoreError, UnknownBatch
+from slideloom.stores.base import Missed, Ring
 from tests.support.orders import order
 from tests.support.parts import MemoryBatchStore, RecordingLog
 
@@ -42,8 +43,8 @@ class Post:
 
 
 @asynccontextmanager
-async def following() -> AsyncIterator[Post]:
-    post = Post()
+async def following(post: Post | None = None) -> AsyncIterator[Post]:
+    post = post or Post()
     task = asyncio.create_task(post.follower.run())
     await asyncio.sleep(0.01)
     yield post
@@ -196,3 +197,23 @@ async def test_many_news_at_once_are_read_at_once() -> None:
         await asyncio.sleep(1)
         assert timeline.state.seq == 25
         assert reads <= 5
+
+
+async def test_doorbell_that_breaks_down_is_listened_to_again() -> None:
+    post = Post()
+    listen, breaks = post.store.listen, [True]
+
+    async def break_down() -> AsyncGenerator[Ring | Missed, None]:
+        if breaks:
+            breaks.pop()
+            raise ZeroDivisionError
+        async for news in listen():
+            yield news
+
+    post.store.listen = break_down  # type: ignore[method-assign]
+    async with following(post):
+        timeline = await post.begin()
+        await asyncio.sleep(2)
+        await post.write(*ONE_SLIDE)
+        assert await timeline.wait_finished(timeout_s=1)
+        assert post.log.of("doorbell_failed")

@@ -3,13 +3,15 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from slideloom.domain.events import Event, SlideDone
+from slideloom.engine.hearing import hear
 from slideloom.engine.known import Known
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import StoreError, UnknownBatch
 from slideloom.logs import Log
-from slideloom.stores.base import BatchStore, Doorbell, Ring
+from slideloom.stores.base import BatchStore, Doorbell, Missed, Ring
 
 _AGAIN_S = 1.0
 """Between tries to read what the store did not give."""
@@ -77,14 +79,16 @@ class Follower:
             timeline.close()
 
     async def _listen(self) -> None:
-        async for news in self._doorbell.listen():
-            if isinstance(news, Ring):
-                timeline = self._known.find(news.batch_id)
-                if timeline is not None and news.seq > timeline.state.seq:
-                    await self._try_to_catch_up(timeline)
-            else:
-                for timeline in self._known:
-                    await self._try_to_catch_up(timeline)
+        async with aclosing(hear(self._doorbell, log=self._log)) as bell:
+            async for news in bell:
+                await self._heed(news)
+
+    async def _heed(self, news: Ring | Missed) -> None:
+        if isinstance(news, Missed):
+            for timeline in self._known:
+                await self._try_to_catch_up(timeline)
+        elif (found := self._known.find(news.batch_id)) and news.seq > found.state.seq:
+            await self._try_to_catch_up(found)
 
     async def _catch_up_late(self) -> None:
         while True:

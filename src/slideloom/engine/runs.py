@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Collection, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchOrder, BatchResumed, Event, SlidesReopened
 from slideloom.engine.ending import end_over_head
+from slideloom.engine.hearing import hear
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.lanes import SINGLES
 from slideloom.engine.recorder import Recorder
@@ -201,12 +202,13 @@ class Runs:
 
     async def listen(self, doorbell: Doorbell) -> None:
         """Take in what others write to batches made here, as it happens, without end."""
-        async for news in doorbell.listen():
-            if isinstance(news, Missed):
-                for run in self.roster.runs.values():
-                    run.recorder.look(run.state.seq + 1)
-            elif (one := self.roster.runs.get(news.batch_id)) and news.seq > one.state.seq:
-                one.recorder.look(news.seq)
+        async with aclosing(hear(doorbell, log=self._log)) as bell:
+            async for news in bell:
+                if isinstance(news, Missed):
+                    for run in self.roster.runs.values():
+                        run.recorder.look(run.state.seq + 1)
+                elif (one := self.roster.runs.get(news.batch_id)) and news.seq > one.state.seq:
+                    one.recorder.look(news.seq)
 
     def _obey(self, run: BatchRun, news: Sequence[Event]) -> None:
         """Do what others wrote that is wanted of the batch; what they made of it is known."""
