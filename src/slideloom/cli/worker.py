@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from slideloom.assembly import Bench, open_bench
 from slideloom.cli.exits import Exit
-from slideloom.cli.words import tell
+from slideloom.cli.words import tell, translate
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 from slideloom.worker import Shift, Signals, run_worker
@@ -40,7 +40,7 @@ async def _work(settings: Settings, warnings: tuple[str, ...], *, metrics_port: 
             bench.metrics.serve(settings.host, metrics_port)
         _say(to_greeting(bench.provider.name, bench.provider.model))
         for warning in bench.warnings:
-            _say(tell("Warning: {warning}", warning=warning))
+            _say(tell("Warning: {warning}", warning=translate(warning)))
         bench.log.info("worker_started", provider=bench.provider.name, model=bench.provider.model)
         await run_worker(
             Shift(bench),
