@@ -61,11 +61,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = metafunc.function.__name__
     is_both = metafunc.module.__name__.rpartition(".")[2] in _BOTH
     if is_both and not any(name in names for names in _ONLY_HERE.values()):
-        metafunc.fixturenames.append("_place")
         metafunc.parametrize("_place", ["here", "elsewhere"], indirect=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)  # pytest drops one that is only parametrized
 def _place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "elsewhere":
+    if getattr(request, "param", "here") == "elsewhere":
         monkeypatch.setattr(Workshop, "place", Elsewhere())
