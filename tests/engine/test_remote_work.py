@@ -1,6 +1,7 @@
 """Wishes that reach a worker through the store: also one that hears nothing, or is not there."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,14 @@ from typing import Any
 import pytest
 
 from slideloom.domain.batch import fold
-from slideloom.domain.events import BatchFinished, SlideCharged, SlidesReopened
+from slideloom.domain.events import (
+    BatchFinished,
+    BatchStarted,
+    BatchSubmitted,
+    Event,
+    SlideCharged,
+    SlidesReopened,
+)
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.ending import end_over_head
 from slideloom.engine.follower import Follower
@@ -166,6 +174,24 @@ async def test_cancel_that_comes_too_late_takes_the_batch_from_nobody() -> None:
         await asyncio.sleep(60)
         assert codes(timeline.state) == [None] * 2
         assert shop.store.epochs[batch_id] == epoch
+
+
+async def test_batch_that_is_ended_while_a_worker_takes_it_up_is_no_fault() -> None:
+    async with Workshop() as shop:
+        read, batch_id = shop.store.read, str(uuid.uuid4())
+
+        async def end_meanwhile(*args: Any, **options: Any) -> list[Event]:
+            log = await read(*args, **options)
+            shop.store.read = read  # type: ignore[method-assign]
+            await shop.runs.abandon(batch_id)
+            return log
+
+        await shop.store.create(batch_id, BatchSubmitted(at_s=0, order=order(2)))
+        await shop.store.append(batch_id, None, [BatchStarted(at_s=1)])
+        shop.store.read = end_meanwhile  # type: ignore[method-assign]
+        await shop.runs.make(batch_id)
+        assert fold(batch_id, shop.store.logs[batch_id]).status == "failed"
+        assert not [line for line in shop.log.lines if "exc_info" in line]
 
 
 def answer_late(shop: Workshop, *, late_s: float) -> None:

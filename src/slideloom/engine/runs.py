@@ -238,6 +238,10 @@ class Runs:
             epoch = await self._store.lease(batch_id)
             log, events = await self._bring_in_order(batch_id, epoch, is_new=is_new)
             timeline = self.roster.meet_again(batch_id, [*log, *events])
+        except Fenced:  # somebody else has it by now, or has ended it
+            self._log.warning("batch_fenced", batch_id=batch_id)
+            self._unresumed.discard(batch_id)
+            return None
         except StoreError as error:  # keeps no other batch from being served
             self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
             if isinstance(error, UnreadableLog):
