@@ -1,13 +1,13 @@
 """Batches that other processes make, as they stand in a store that is shared."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 
 from slideloom.domain.events import Event, SlideDone
 from slideloom.engine.hearing import hear
 from slideloom.engine.known import Known
+from slideloom.engine.recent import RecentSlides
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import StoreError, UnknownBatch
 from slideloom.logs import Log
@@ -15,8 +15,6 @@ from slideloom.stores.base import BatchStore, Doorbell, Missed, Ring
 
 _AGAIN_S = 1.0
 """Between tries to read what the store did not give."""
-_RECENT_SLIDES = 50
-"""How many finished slides the advice on duration rests on."""
 
 
 class Follower:
@@ -33,7 +31,7 @@ class Follower:
         self._known = Known()
         self._behind: set[str] = set()
         """Batches whose news the store did not give."""
-        self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
+        self._recent = RecentSlides()
 
     async def get(self, batch_id: str) -> Timeline:
         """A batch's timeline, up to date.
@@ -65,7 +63,7 @@ class Follower:
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately, of batches followed here; `None` before the first."""
-        return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
+        return self._recent.mean_s()
 
     async def run(self) -> None:
         """Tell whoever waits or watches, as news come, without end."""
@@ -124,6 +122,5 @@ class Follower:
         if not news:
             return
         timeline.announce(news)
-        for event in news:
-            if isinstance(event, SlideDone) and not event.cached:
-                self._recent_s.append(event.generation_time_s)
+        made = (one for one in news if isinstance(one, SlideDone) and not one.cached)
+        self._recent.add(one.generation_time_s for one in made)

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -16,6 +15,7 @@ from slideloom.engine.ending import end_over_head
 from slideloom.engine.hearing import hear
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.lanes import SINGLES
+from slideloom.engine.recent import RecentSlides
 from slideloom.engine.recorder import Recorder
 from slideloom.engine.recovery import (
     InFlightPolicy,
@@ -47,8 +47,6 @@ _LAST_WRITES_S = 5.0
 """For recording what a stop cut off."""
 _RESUME_AGAIN_S = 5.0
 """Between tries to take up batches while the store fails."""
-_RECENT_SLIDES = 50
-"""How many finished slides the advice on duration rests on."""
 _MIN_BATCH_TIMEOUT_S = 600.0
 """Source: contract section 5."""
 
@@ -100,7 +98,7 @@ class Runs:
         self._tracer = tracer
         self._single_slots = asyncio.Semaphore(limits.single_workers)
         self._hurried: set[asyncio.Task[None]] = set()
-        self._recent_s: deque[float] = deque(maxlen=_RECENT_SLIDES)
+        self._recent = RecentSlides()
         self._unresumed: set[str] = set()
         """Batches left open that the store did not give."""
 
@@ -311,7 +309,7 @@ class Runs:
         except* Exception as error:  # noqa: BLE001 - the edge of a batch's task
             self._log.error("batch_crashed", batch_id=batch_id, exc_info=error)
             await self._end_crashed(run)
-        self._recent_s.extend(run.made_s)
+        self._recent.add(run.made_s)
         self.roster.drop(run)
         if run.state.is_final:
             log_batch_end(self._log, run.state)
@@ -322,7 +320,7 @@ class Runs:
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately; `None` before the first."""
-        return sum(self._recent_s) / len(self._recent_s) if self._recent_s else None
+        return self._recent.mean_s()
 
     async def _end_crashed(self, run: BatchRun) -> None:
         """End truthfully a batch whose run broke down; what cannot be is taken up again soon."""
