@@ -369,17 +369,9 @@ def _check_cluster(settings: Settings) -> None:
         message = "STORE and QUEUE go together: set both to a redis:// address, or neither"
         raise SettingsError(message)
     for name, address in (("STORE", settings.store), ("QUEUE", settings.queue)):
-        if address and not _is_redis(address):
+        if address and not address.startswith(_REDIS):
             message = f"{name} must be an address like redis://:password@host:6379/0"
             raise SettingsError(message)
-
-
-def _is_redis(text: str) -> bool:
-    try:
-        urlsplit(text)
-    except ValueError:  # a bracket in the password, say
-        return False
-    return text.startswith(_REDIS)
 
 
 def _check_image_store(settings: Settings) -> None:
