@@ -148,7 +148,10 @@ def log_batch_end(log: Log, state: BatchState) -> None:
 
 
 def _rebuild_attempts(events: Sequence[Event], end: SlideDone | SlideFailed) -> list[AttemptLog]:
-    """What a batch's log still knows of a slide's attempts in this run; the last was cut off."""
+    """What a batch's log still knows of a slide's attempts in this run; the last was cut off.
+
+    A log that lost its end may know of none.
+    """
     attempts: list[AttemptLog] = []
     for event in events:
         match event:
@@ -164,17 +167,17 @@ def _rebuild_attempts(events: Sequence[Event], end: SlideDone | SlideFailed) -> 
                         started_at=to_iso(event.at_s),
                     )
                 )
-            case SlideRetrying() if event.place == end.place:
+            case SlideRetrying() if event.place == end.place and attempts:
                 attempts[-1].error_code = event.error_code
                 attempts[-1].error_detail = event.error_detail
                 attempts[-1].http_status = event.http_status
                 attempts[-1].possibly_billed = event.possibly_billed
             case _:
                 pass
-    if isinstance(end, SlideFailed) and end.possibly_billed:
-        attempts[-1].error_code = end.error_code
-    if end.possibly_billed:
+    if attempts and end.possibly_billed:
         attempts[-1].possibly_billed = True
+        if isinstance(end, SlideFailed):
+            attempts[-1].error_code = end.error_code
     return attempts
 
 
