@@ -217,3 +217,23 @@ async def test_doorbell_that_breaks_down_is_listened_to_again() -> None:
         await post.write(*ONE_SLIDE)
         assert await timeline.wait_finished(timeout_s=1)
         assert post.log.of("doorbell_failed")
+
+
+async def test_many_who_ask_for_a_log_that_lost_its_end_are_told_on_all() -> None:
+    async with following() as post:
+        await post.begin()
+        await post.write(*ONE_SLIDE[:-1])
+        await post.follower.get("b")
+        del post.store.logs["b"][2:]
+        read, waits_s = post.store.read, [0.3, 0.2, 0.1]
+
+        async def read_late(batch_id: str, *, after: int = 0) -> list[Event]:
+            log = await read(batch_id, after=after)
+            await asyncio.sleep(waits_s.pop() if waits_s else 0)
+            return log
+
+        post.store.read = read_late  # type: ignore[method-assign]
+        asked = await asyncio.gather(*(post.follower.get("b") for _ in range(3)))
+        await post.write(*ONE_SLIDE[1:])
+        await asyncio.sleep(1)
+        assert all(timeline.state.is_final for timeline in asked)

@@ -111,7 +111,7 @@ class Follower:
         if not log or log[0].at_s != state.latest_at_s:
             if log or not state.is_final:  # else it was cleaned up
                 self._log.error("log_lost_its_end", batch_id=state.batch_id, known=state.seq)
-            self._known.forget(state.batch_id)
+            self._known.forget(timeline)
             timeline.close()
             return False
         # Others may have announced some of it meanwhile.

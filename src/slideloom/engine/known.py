@@ -53,10 +53,12 @@ class Known:
         self._kept.clear()
         self._kept_chars = 0
 
-    def forget(self, batch_id: str) -> None:
-        """Know it no more: what it says is not so."""
-        self.release(batch_id)
-        self._held.pop(batch_id, None)
+    def forget(self, timeline: Timeline) -> None:
+        """Know it no more: what it says is not so. One that has taken its place stays."""
+        batch_id = timeline.state.batch_id
+        if self._held.get(batch_id) is timeline:
+            self.release(batch_id)
+            del self._held[batch_id]
 
 
 def _weigh(timeline: Timeline) -> int:

@@ -43,7 +43,7 @@ class Roster:
         """
         watched = self._known.find(batch_id)
         if watched is not None and not watched.is_of(log):
-            self._known.forget(batch_id)
+            self._known.forget(watched)
             watched.close()
         return self.meet(batch_id, log)
 
