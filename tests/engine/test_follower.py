@@ -150,7 +150,7 @@ async def test_time_of_a_batch_goes_on_while_nothing_is_written() -> None:
         timeline = await post.begin()
         before_s = timeline.elapsed_s
         await asyncio.sleep(30)
-        assert timeline.elapsed_s == pytest.approx(before_s + 30)
+        assert timeline.elapsed_s == pytest.approx(before_s + 30, abs=0.02)
 
 
 async def test_log_that_was_lost_and_written_anew_is_told_anew() -> None:

@@ -142,11 +142,12 @@ async def test_two_retries_at_once_make_each_slide_once() -> None:
 async def test_retry_has_a_clock_of_its_own() -> None:
     async with Workshop(failing(1, 2, 3), batch_timeout_s=45.0) as shop:
         first = (await make(shop)).state
-        assert first.total_time_s == pytest.approx(40)
+        assert first.total_time_s == pytest.approx(40, abs=0.02)
         await asyncio.sleep(3600)
         state = await retry(shop, first.batch_id)
     assert codes(state) == [None] * 4
-    assert state.total_time_s == pytest.approx(70), "of all runs, without the hour between"
+    # Of all runs, without the hour between.
+    assert state.total_time_s == pytest.approx(70, abs=0.02)
 
 
 async def test_what_is_not_done_in_the_retrys_own_time_fails() -> None:
