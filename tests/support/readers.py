@@ -21,11 +21,23 @@ class Heard(Struct, frozen=True):
     number: int
     name: str
     image: str | None
-    first_s: float
-    """When the first reader had it, on the wall clock."""
-    last_s: float
-    readers: int
-    """How many had it, once each and in order."""
+    at_s: tuple[float, ...]
+    """When each reader had it, once and in order, on the wall clock; the earliest first."""
+
+    @property
+    def first_s(self) -> float:
+        """When the first reader had it."""
+        return self.at_s[0]
+
+    @property
+    def last_s(self) -> float:
+        """When the last reader had it."""
+        return self.at_s[-1]
+
+    @property
+    def readers(self) -> int:
+        """How many had it."""
+        return len(self.at_s)
 
     @property
     def spread_ms(self) -> float:
@@ -79,6 +91,5 @@ def _compare(readers: list[list[tuple[float, bytes]]]) -> list[Heard]:
                 texts[int(number)] = (name.decode(), image[1].decode() if image else None)
                 times.setdefault(int(number), []).append(at_s)
     return [
-        Heard(number, *texts[number], min(at), max(at), len(at))
-        for number, at in sorted(times.items())
+        Heard(number, *texts[number], tuple(sorted(at))) for number, at in sorted(times.items())
     ]

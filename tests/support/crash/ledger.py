@@ -1,10 +1,11 @@
-"""What the store holds of every batch, read from a copy while no service runs."""
+"""What a store holds of every batch."""
 
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from slideloom.domain.batch import BatchState, fold
+from slideloom.stores.base import BatchStore
 from slideloom.stores.sqlite import SqliteBatchStore
 
 Ledger = dict[str, BatchState]
@@ -13,7 +14,10 @@ _ALL = 1_000_000
 
 
 async def read_ledger(database: Path) -> Ledger:
-    """Every batch as the file tells; opening it also looks whether it is whole."""
+    """Every batch as a copy of the file tells, while no service runs.
+
+    Opening it also looks whether it is whole.
+    """
     if not database.exists():
         return {}
     with TemporaryDirectory() as folder:
@@ -24,11 +28,16 @@ async def read_ledger(database: Path) -> Ledger:
                 shutil.copyfile(path, copy.with_name(path.name))
         store = await SqliteBatchStore.open(copy)
         try:
-            page = await store.list_batches(limit=_ALL)
-            ids = [line.batch_id for line in page.batches]
-            return {one: fold(one, await store.read(one)) for one in ids}
+            return await read_all(store)
         finally:
             await store.close()
+
+
+async def read_all(store: BatchStore) -> Ledger:
+    """Every batch as the store tells."""
+    page = await store.list_batches(limit=_ALL)
+    ids = [line.batch_id for line in page.batches]
+    return {one: fold(one, await store.read(one)) for one in ids}
 
 
 def list_cut_off(ledger: Ledger) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""One folder in which the real service is started, killed and started again."""
+"""One folder in which a real process is started, killed and started again."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,16 @@ class NotServing(Exception):
 
 
 class Site:
-    """The folder, and the process that serves out of it, if there is one."""
+    """The folder, and the process that works out of it, if there is one."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, program: Sequence[str] = (SLIDELOOM, "serve"), **settings: object
+    ) -> None:
         """`settings` are environment names; `PORT` is a free one each time."""
         self.folder = folder
         self.url = ""
+        """Where it serves, if it does."""
+        self._program = program
         self._environ = serve_environ(**{"PORT": 0} | settings)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -54,8 +58,7 @@ class Site:
         """Start the process, under `tracer` if there is one, in a group of its own."""
         self._process = await asyncio.create_subprocess_exec(
             *tracer,
-            SLIDELOOM,
-            "serve",
+            *self._program,
             cwd=self.folder,
             env=self._environ,
             stdout=asyncio.subprocess.PIPE,
@@ -64,7 +67,7 @@ class Site:
         )
 
     async def wait_ready(self) -> None:
-        """Wait for the line that says where it is.
+        """Wait for the line that says what it does, and where.
 
         Raises:
             NotServing: it ended instead.
@@ -72,12 +75,12 @@ class Site:
         assert self._running.stdout is not None
         async with asyncio.timeout(_READY_S):
             greeting = (await self._running.stdout.readline()).decode()
-            found = re.search(r"http://\S+", greeting)
-            if found is None:
+            if not greeting.startswith("Slideloom "):
                 said = greeting + (await self._running.stdout.read()).decode()
                 await self._running.wait()
                 raise NotServing(said)
-        self.url = found[0]
+        found = re.search(r"http://\S+", greeting)
+        self.url = found[0] if found else ""
 
     async def start(self) -> None:
         """Spawn, and wait until it is ready."""
@@ -100,9 +103,13 @@ class Site:
             self.strike()
             await self._running.wait()
 
+    def send(self, signal_number: int) -> None:
+        """Have it frozen, or go on, say."""
+        self._running.send_signal(signal_number)
+
     def ask_to_stop(self) -> None:
         """SIGTERM."""
-        self._running.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
 
     async def stop(self) -> int:
         """Stop it in order; the exit code."""

@@ -1,0 +1,182 @@
+"""Whichever API is asked, it answers for every batch and has every wish carried out."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.cluster import Cluster, running_cluster
+from tests.support.upstream import Plan
+from tests.support.upstream.plan import Uniform
+
+_PLAN = Plan(seed=6, latency_s=Uniform(0.2, 0.4), record_bodies=False)
+_AFTER_CANCEL_S = 1.0
+"""After which no call may begin."""
+ROUNDS = [
+    pytest.param(10, id="small", marks=pytest.mark.slow),
+    pytest.param(200, id="full", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """Two APIs and two workers, for all tests here; their books are looked at at the end."""
+    folder = tmp_path_factory.mktemp("cluster") / "any"
+    async with running_cluster(folder, plan=_PLAN) as running:
+        await running.start(apis=2, workers=2)
+        yield running
+        assert running.list_down() == []
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_cancel_through_one_api_stops_what_the_other_ordered(
+    cluster: Cluster, rounds: int, tell: Callable[[str], None]
+) -> None:
+    last_s, took_s = [], []
+    for number in range(max(2, rounds // 10)):
+        deck = cluster.press.make(slides=40, workers=4)
+        batch_id = await cluster.order(deck, api=number % 2)
+        name = deck.title.partition(",")[0]
+        await cluster.wait_calls(3, tag=f"<{name}.")
+        asked_s = time.monotonic()
+        body = await cluster.change(batch_id, "cancel", api=1 - number % 2)
+        took_s.append(time.monotonic() - asked_s)
+        assert body["cancelled"]
+        assert body["status"] == "completed"
+        assert await cluster.get_batch(batch_id, api=number % 2) == body
+        await asyncio.sleep(2 * _AFTER_CANCEL_S)
+        calls = (await cluster.upstream.fetch_report()).bill.find(f"<{name}.")
+        last_s.append(max(call.started_s for call in calls) + cluster.zero_s - asked_s)
+    tell(
+        f"cancel through the other API, {len(last_s)} times: answered after"
+        f" {max(took_s) * 1000:.0f} ms at most; last call began {max(last_s) * 1000:.0f} ms after"
+    )
+    assert max(last_s) <= _AFTER_CANCEL_S
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_wishes_through_the_other_api_are_carried_out(cluster: Cluster, rounds: int) -> None:
+    for number in range(max(1, rounds // 20)):
+        here, there = number % 2, 1 - number % 2
+        deck = cluster.press.make(slides=6, workers=2)
+        deck.body["slides"][1]["visual_desc"] += " [[fault:F05_content_policy*1]]"
+        batch_id = await cluster.order(deck, api=here)
+        await wait_slides(cluster, batch_id, {"s0": "done", "s1": "error"}, api=here)
+        # While it runs.
+        first = find(await cluster.get_batch(batch_id, api=there), "s0")["image_url"]
+        body = await cluster.change(batch_id, "retry", api=there)
+        assert body["status"] == "running"
+        assert find(body, "s1")["status"] != "error"
+        await cluster.change(batch_id, "slides/s0/regenerate", api=there)
+        await wait_slides(cluster, batch_id, {"s0": "done", "s1": "done"}, api=here)
+        body = await cluster.change(batch_id, "slides/s0/versions/1/restore", api=there)
+        assert find(body, "s0")["image_url"] == first
+        assert find(await cluster.get_batch(batch_id, api=here), "s0")["image_url"] == first
+        # And after its end.
+        body = await cluster.wait_final(batch_id, api=here)
+        assert body["successful"] == 6
+        body = await cluster.change(batch_id, "slides/s2/regenerate", api=there)
+        assert body["status"] == "running"
+        body = await cluster.wait_final(batch_id, api=here)
+        assert len(find(body, "s2")["versions"]) == 2
+        body = await cluster.change(batch_id, "slides/s2/versions/1/restore", api=there)
+        assert await cluster.get_batch(batch_id, api=here) == body
+        assert body == await cluster.change(batch_id, "retry", api=here)
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_what_one_api_has_changed_the_other_shows_at_once(
+    cluster: Cluster, rounds: int
+) -> None:
+    deck = cluster.press.make(slides=2, workers=2)
+    batch_id = await cluster.order(deck)
+    await cluster.wait_final(batch_id)
+    await cluster.change(batch_id, "slides/s0/regenerate")
+    body = await cluster.wait_final(batch_id, api=1)
+    images = [version["image_url"] for version in find(body, "s0")["versions"]]
+    for number in range(rounds):
+        version, api = number % 2, number // 2 % 2
+        what = f"slides/s0/versions/{version + 1}/restore"
+        await cluster.change(batch_id, what, api=api)
+        body = await cluster.get_batch(batch_id, api=1 - api)
+        assert find(body, "s0")["image_url"] == images[version], number
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_one_key_at_both_apis_at_once_is_one_batch(cluster: Cluster, rounds: int) -> None:
+    for number in range(rounds):
+        deck = cluster.press.make(slides=1, workers=1)
+        answers = await asyncio.gather(
+            *(
+                cluster.ask(
+                    "POST",
+                    "/api/slide/batch/generate",
+                    api=api,
+                    body=deck.body,
+                    Prefer="respond-async",
+                    Idempotency_Key=f"both-{rounds}-{number}",
+                )
+                for api in (0, 1, 0, 1)
+            )
+        )
+        assert {answer.status for answer in answers} == {202}
+        assert len({answer.body["batch_id"] for answer in answers}) == 1
+        replays = ["Idempotent-Replayed" in answer.headers for answer in answers]
+        assert replays.count(False) == 1
+        await cluster.wait_final(answers[0].body["batch_id"], api=1)
+        report = await cluster.upstream.fetch_report()
+        assert len(report.bill.find(deck.tags[0])) == 1
+
+
+@pytest.mark.slow
+async def test_both_apis_count_and_list_the_same(cluster: Cluster) -> None:
+    await cluster.settle()
+    ids = [
+        await cluster.order(cluster.press.make(slides=10, workers=1), api=api) for api in (0, 1, 0)
+    ]
+    assert [await cluster.count_active(api=api) for api in (0, 1)] == [3, 3]
+    for api in (0, 1):
+        page = (await cluster.ask("GET", "/api/slide/batch?limit=3", api=api)).body
+        assert [one["batch_id"] for one in page["batches"]] == ids[::-1]
+    for batch_id in ids:
+        await cluster.change(batch_id, "cancel")
+    assert [await cluster.count_active(api=api) for api in (0, 1)] == [0, 0]
+
+
+@pytest.mark.slow
+async def test_both_apis_have_all_log_files_of_a_session(cluster: Cluster) -> None:
+    batch_id = await cluster.order(cluster.press.make(slides=3, workers=3))
+    path = f"/api/sessions/{(await cluster.wait_final(batch_id))['session_id']}/logs"
+    wanted = {"batch_generate_start", "batch_generate_complete"} | {
+        f"slide_{number:03d}" for number in (1, 2, 3)
+    }
+
+    async def are_all_there() -> bool:
+        answers = [await cluster.ask("GET", path, api=api) for api in (0, 1)]
+        return all(
+            wanted == {name.removesuffix(".json").split("_", 1)[1] for name in one.body["files"]}
+            for one in answers
+        )
+
+    await cluster.wait_until(are_all_there, timeout_s=5.0)
+    answers = [await cluster.ask("GET", path, api=api) for api in (0, 1)]
+    assert answers[0].body == answers[1].body
+
+
+async def wait_slides(cluster: Cluster, batch_id: str, wanted: dict[str, str], *, api: int) -> None:
+    """Wait until those slides are so."""
+
+    async def is_so() -> bool:
+        body = await cluster.get_batch(batch_id, api=api)
+        return all(find(body, slide_id)["status"] == status for slide_id, status in wanted.items())
+
+    await cluster.wait_until(is_so, timeout_s=20.0)
+
+
+def find(body: Any, slide_id: str) -> Any:
+    """A slide's result in a batch's status."""
+    return next(one for one in body["results"] if one["slide_id"] == slide_id)
