@@ -10,15 +10,16 @@ from slideloom.domain.batch import apply, fold
 from slideloom.domain.feed import to_feed
 from slideloom.stores.redis import RedisBatchStore
 from tests.support.cluster import Cluster, running_cluster
-from tests.support.readers import Heard, hear_out, open_readers
+from tests.support.readers import hear_out, open_readers
 from tests.support.upstream import Plan
 from tests.support.upstream.plan import Uniform
 
 _READERS = 200
+_SLIDES = 20
 _LATE_MS = 50.0
 """From the event's own time, before it is written, to a reader: of 99 in 100."""
 _MOST_CONNECTIONS = 5
-_SETTLE = Plan(seed=6, latency_s=2.0, record_bodies=False)
+_SLOW = Plan(seed=6, latency_s=2.0, record_bodies=False)
 """So long nothing happens: time for all readers to come."""
 _PLAN = Plan(seed=6, latency_s=Uniform(0.1, 0.3), record_bodies=False)
 
@@ -44,48 +45,48 @@ async def watch_connections(cluster: Cluster, most: dict[str, int]) -> None:
         await asyncio.sleep(0.2)
 
 
-def to_late_ms(heard: list[Heard], published_s: dict[int, float], *, since_s: float) -> list[float]:
-    """How late each reader had each event that happened when all were there, in rising order."""
-    return sorted(
-        (at_s - published_s[one.number]) * 1000
-        for one in heard
-        if published_s[one.number] > since_s
-        for at_s in one.at_s
-    )
+async def hear_deck(cluster: Cluster) -> list[float]:
+    """Make a deck; how late each reader had each event, but for those before all had come."""
+    await cluster.upstream.send_plan(_SLOW)
+    batch_id = await cluster.order(cluster.press.make(slides=_SLIDES, workers=3))
+    path = f"/api/slide/batch/{batch_id}/events"
+    sockets = await asyncio.to_thread(open_readers, cluster.apis[1].url, path, _READERS)
+    await cluster.upstream.send_plan(_PLAN)
+    heard = await asyncio.to_thread(hear_out, sockets)
+    for one in sockets:
+        one.close()
+    published_s = await list_published_s(cluster, batch_id)
+    assert [one.number for one in heard] == sorted(published_s)
+    assert {one.readers for one in heard} == {_READERS}
+    first = next(place for place, one in enumerate(heard) if one.name == "slide.done")
+    return [(at_s - published_s[one.number]) * 1000 for one in heard[first:] for at_s in one.at_s]
 
 
 @pytest.mark.parametrize(
-    "slides",
+    ("decks", "limit_ms"),
     [
-        pytest.param(20, id="small", marks=pytest.mark.slow),
-        pytest.param(200, id="full", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
+        # CI's processors may have other work.
+        pytest.param(1, 2 * _LATE_MS, id="small", marks=pytest.mark.slow),
+        pytest.param(10, _LATE_MS, id="full", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
     ],
 )
 async def test_events_reach_readers_at_another_process_soon(
-    tmp_path: Path, slides: int, tell: Callable[[str], None]
+    tmp_path: Path, decks: int, limit_ms: float, tell: Callable[[str], None]
 ) -> None:
     most: dict[str, int] = {}
-    async with running_cluster(tmp_path, plan=_SETTLE) as cluster:
+    late_ms: list[float] = []
+    async with running_cluster(tmp_path, plan=_SLOW) as cluster:
         await cluster.start(apis=2, workers=2)
         watch = asyncio.create_task(watch_connections(cluster, most))
-        batch_id = await cluster.order(cluster.press.make(slides=slides, workers=3))
-        path = f"/api/slide/batch/{batch_id}/events"
-        sockets = await asyncio.to_thread(open_readers, cluster.apis[1].url, path, _READERS)
-        await cluster.upstream.send_plan(_PLAN)
-        heard = await asyncio.to_thread(hear_out, sockets)
-        for one in sockets:
-            one.close()
+        for _ in range(decks):
+            late_ms += await hear_deck(cluster)
         watch.cancel()
-        published_s = await list_published_s(cluster, batch_id)
-    assert [one.number for one in heard] == sorted(published_s)
-    assert {one.readers for one in heard} == {_READERS}
-    first_done_s = next(published_s[one.number] for one in heard if one.name == "slide.done")
-    late_ms = to_late_ms(heard, published_s, since_s=first_done_s - 0.001)
+    late_ms.sort()
     p50_ms, p99_ms = (late_ms[int(len(late_ms) * share)] for share in (0.5, 0.99))
     tell(
         f"{_READERS} readers at another process, {len(late_ms)} deliveries: p50 {p50_ms:.1f} ms,"
         f" p99 {p99_ms:.1f} ms, worst {late_ms[-1]:.1f} ms; connections to Redis at most:"
         f" API {most['api']}, worker {most['worker']}"
     )
-    assert p99_ms <= _LATE_MS
+    assert p99_ms <= limit_ms
     assert max(most.values()) <= _MOST_CONNECTIONS

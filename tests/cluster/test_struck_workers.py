@@ -17,6 +17,7 @@ from tests.support.upstream.plan import Uniform
 
 _WORKERS = 3
 _SEED = 6
+_QUICK = Plan(seed=_SEED, record_bodies=False)
 _LATE_S = 60.0
 """The most that a kill may cost, beyond what the work itself takes."""
 
@@ -46,7 +47,8 @@ SCALES = [
 
 async def begin(cluster: Cluster, scale: Scale) -> tuple[float, int]:
     """Start everything, order all decks, wait until the middle; since when, and how many done."""
-    await cluster.start(workers=_WORKERS, idle_timeout_s=scale.idle_timeout_s)
+    await cluster.start_with_known(workers=_WORKERS, idle_timeout_s=scale.idle_timeout_s)
+    await cluster.upstream.send_plan(scale.plan)
     began_s = time.monotonic()
     for _ in range(scale.decks):
         await cluster.order(cluster.press.make(slides=scale.slides, workers=3, is_keyed=True))
@@ -60,7 +62,7 @@ async def begin(cluster: Cluster, scale: Scale) -> tuple[float, int]:
 async def test_killed_workers_batches_go_on_elsewhere(
     tmp_path: Path, scale: Scale, policy: Policy, tell: Callable[[str], None]
 ) -> None:
-    async with running_cluster(tmp_path, plan=scale.plan, policy=policy) as cluster:
+    async with running_cluster(tmp_path, plan=_QUICK, policy=policy) as cluster:
         began_s, done = await begin(cluster, scale)
         killed_s = time.monotonic()
         await cluster.workers[0].kill()
@@ -100,7 +102,7 @@ def check_struck(tally: Tally, scale: Scale, struck: int, policy: Policy) -> Non
 async def test_frozen_worker_that_thaws_pays_nothing_twice(
     tmp_path: Path, scale: Scale, tell: Callable[[str], None]
 ) -> None:
-    async with running_cluster(tmp_path, plan=scale.plan, policy="retry") as cluster:
+    async with running_cluster(tmp_path, plan=_QUICK, policy="retry") as cluster:
         await begin(cluster, scale)
         cluster.workers[0].send(signal.SIGSTOP)
         struck = await cluster.note_struck()

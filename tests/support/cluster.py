@@ -88,24 +88,26 @@ class Cluster:
 
     # Processes.
 
-    async def start(
-        self, *, apis: int = 1, workers: int, idle_timeout_s: float = IDLE_TIMEOUT_S
-    ) -> None:
-        """Start so many, the first worker before the others.
-
-        It makes a deck of one slide by itself: then the queue knows it by name, and its batches
-        can be told from the others'.
-        """
+    async def start(self, *, apis: int = 1, workers: int) -> None:
+        """Start so many."""
         await self._reset_bill()
         self.apis = [self._build((SLIDELOOM, "serve")) for _ in range(apis)]
-        program = _to_worker(idle_timeout_s)
-        self.workers = [self._build(program) for _ in range(workers)]
-        first, *others = self.workers
-        await asyncio.gather(first.start(), self.apis[0].start())
+        self.workers = [self._build(_to_worker(IDLE_TIMEOUT_S)) for _ in range(workers)]
+        await asyncio.gather(*(site.start() for site in (*self.apis, *self.workers)))
+
+    async def start_with_known(self, *, workers: int, idle_timeout_s: float) -> None:
+        """Start an API and workers, the first one alone at first.
+
+        It makes a deck of one slide: then the queue knows it by name, and its batches can be told
+        from the others'.
+        """
+        await self.start(workers=0)
+        self.workers = [self._build(_to_worker(idle_timeout_s)) for _ in range(workers)]
+        await self.workers[0].start()
         await self.wait_final(await self.order(self.press.make(slides=1, workers=1)))
         (consumer,) = await self.commands.xinfo_consumers(_STREAM, _GROUP)
         self._first_consumer = consumer["name"].decode()
-        await asyncio.gather(*(site.start() for site in (*self.apis[1:], *others)))
+        await asyncio.gather(*(site.start() for site in self.workers[1:]))
 
     def begin_watch(self) -> None:
         """Have a customer ask all APIs in turn about what is open."""
