@@ -38,7 +38,7 @@ async def ask_meanwhile(cluster: Cluster, batch_id: str, away_s: float) -> list[
 @pytest.mark.parametrize(
     ("times", "away_s", "decks"),
     [
-        pytest.param(1, 2.0, 4, id="small", marks=pytest.mark.slow),
+        pytest.param(1, 2.0, 3, id="small", marks=pytest.mark.slow),
         pytest.param(5, 10.0, 12, id="full", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )

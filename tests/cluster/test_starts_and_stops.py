@@ -97,18 +97,25 @@ async def test_redis_that_cannot_be_used_is_named_in_one_line(
     tmp_path: Path, which: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue(f"{which}_url")
-    for name in ("serve", "worker"):
-        process = await asyncio.create_subprocess_exec(
-            *(SLIDELOOM, name),
-            cwd=tmp_path,
-            env=serve_environ(STORE=url, QUEUE=url, PORT=0),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(30):
-            out, err = (data.decode() for data in await process.communicate())
-        assert (process.returncode, out) == (2, "")
+    for code, out, err in await asyncio.gather(
+        *(run_to_end(name, tmp_path, url) for name in ("serve", "worker"))
+    ):
+        assert (code, out) == (2, "")
         assert err.startswith("slideloom: ")
         assert err.count("\n") == 1
         assert "127.0.0.1" in err
         assert "wr0ng-pa55" not in err
+
+
+async def run_to_end(name: str, folder: Path, url: str) -> tuple[int | None, str, str]:
+    """Its exit code, and what it said on both channels."""
+    process = await asyncio.create_subprocess_exec(
+        *(SLIDELOOM, name),
+        cwd=folder,
+        env=serve_environ(STORE=url, QUEUE=url, PORT=0),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()

@@ -18,7 +18,6 @@ import aiohttp
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from slideloom.domain.status import cost_usd
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.redis import RedisBatchStore
 from tests.support.crash.audit import Evidence, Place, audit_end, count_up, sort_calls
@@ -36,7 +35,6 @@ IDLE_TIMEOUT_S: Final = 20.0
 """After which a worker counts as dead, and up to a quarter later; what operators have."""
 _STREAM: Final = "streaq:slideloom:queues:normal"
 _GROUP: Final = "workers"
-_CENT: Final = 0.01
 _ROOT: Final = Path(__file__).parents[2]
 _PATIENCE_S: Final = 120.0
 """For whatever must come to an end by itself, on a busy machine."""
@@ -214,16 +212,6 @@ class Cluster:
                 if len(ended := [call for call in calls if call.ended_s is not None]) >= count:
                     return ended
                 await asyncio.sleep(every_s)
-
-    async def wait_balanced(self) -> None:
-        """Wait until the store has what was billed: answers may come late."""
-
-        async def is_balanced() -> bool:
-            bill_usd = (await self.upstream.fetch_report()).bill.bill_usd
-            ledger = await self.read_store()
-            return abs(sum(cost_usd(state) or 0.0 for state in ledger.values()) - bill_usd) < _CENT
-
-        await self.wait_until(is_balanced, timeout_s=30.0)
 
     async def settle(self, *, api: int = 0, timeout_s: float = _PATIENCE_S) -> float:
         """Wait until every batch has its end; how long that took."""
