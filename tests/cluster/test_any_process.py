@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from slideloom.domain.events import BatchResumed
+from slideloom.stores.redis import RedisBatchStore
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.upstream import Plan
 from tests.support.upstream.plan import Uniform
@@ -15,6 +17,10 @@ from tests.support.upstream.plan import Uniform
 _PLAN = Plan(seed=6, latency_s=Uniform(0.2, 0.4), record_bodies=False)
 _AFTER_CANCEL_S = 1.0
 """After which no call may begin."""
+_HANDED_OVER_S = 5.0
+_BACK_S = 15.0
+"""For a small deck after Redis has lost everything, the queue included."""
+_FAILED = '"queue_worker_failed"'
 ROUNDS = [
     pytest.param(10, id="small", marks=pytest.mark.slow),
     pytest.param(200, id="full", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
@@ -24,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """Two APIs and two workers, for all tests here; their books are looked at at the end."""
+    """Two APIs and two workers, for all tests here; each leaves them as they were."""
     folder = tmp_path_factory.mktemp("cluster") / "any"
     async with running_cluster(folder, plan=_PLAN) as running:
         await running.start(apis=2, workers=2)
@@ -166,6 +172,86 @@ async def test_both_apis_have_all_log_files_of_a_session(cluster: Cluster) -> No
     await cluster.wait_until(are_all_there, timeout_s=5.0)
     answers = [await cluster.ask("GET", path, api=api) for api in (0, 1)]
     assert answers[0].body == answers[1].body
+
+
+@pytest.mark.slow
+async def test_stopped_worker_hands_its_batches_over(
+    cluster: Cluster, tell: Callable[[str], None]
+) -> None:
+    decks = [cluster.press.make(slides=8, workers=2) for _ in range(6)]
+    ids = [await cluster.order(deck) for deck in decks]
+    await cluster.wait_calls(2, tag=decks[-1].title.partition(",")[0])
+    asked_s, asked_wall_s = time.monotonic(), time.time()
+    assert await cluster.workers[0].stop() == 0
+    ended_s = time.monotonic() - asked_s
+    ends = [await cluster.wait_final(batch_id) for batch_id in ids]
+    handed_s = [at_s - asked_wall_s for at_s in await list_resumed_s(cluster, ids)]
+    await cluster.workers[0].start()
+    tell(
+        f"worker stopped in order: ended after {ended_s:.1f} s, {len(handed_s)} decks taken over"
+        f" within {max(handed_s):.1f} s"
+    )
+    assert [end["successful"] for end in ends] == [8] * 6
+    report = await cluster.upstream.fetch_report()
+    assert {len(report.bill.find(tag)) for deck in decks for tag in deck.tags} == {1}
+    assert max(handed_s) <= _HANDED_OVER_S
+
+
+@pytest.mark.slow
+async def test_stopped_api_lets_its_waiting_caller_go_and_the_batch_goes_on(
+    cluster: Cluster,
+) -> None:
+    deck = cluster.press.make(slides=8, workers=2)
+    path = "/api/slide/batch/generate"
+    waiting = asyncio.create_task(cluster.ask("POST", path, body=deck.body))
+    await cluster.wait_calls(1, tag=deck.tags[0])
+    assert await cluster.apis[0].stop() == 0
+    answer = await waiting
+    assert (answer.status, answer.body["status"]) == (200, "running")
+    body = await cluster.wait_final(answer.body["batch_id"], api=1)
+    await cluster.apis[0].start()
+    assert body["successful"] == 8
+    assert await cluster.get_batch(body["batch_id"]) == body
+    report = await cluster.upstream.fetch_report()
+    assert {len(report.bill.find(tag)) for tag in deck.tags} == {1}
+
+
+@pytest.mark.slow
+async def test_redis_that_forgets_everything_leaves_pictures_and_truth(cluster: Cluster) -> None:
+    pids = [site.pid for site in (*cluster.apis, *cluster.workers)]
+    batch_id = await cluster.order(cluster.press.make(slides=3, workers=3))
+    image = (await cluster.wait_final(batch_id))["results"][0]["image_url"]
+    await cluster.settle()
+    failures = cluster.count_lines(_FAILED)
+    await cluster.commands.flushall()
+    for api in (0, 1):
+        for method, path in (("GET", ""), ("POST", "/retry"), ("POST", "/cancel")):
+            forgotten = await cluster.ask(method, f"/api/slide/batch/{batch_id}{path}", api=api)
+            assert forgotten.status == 404
+        page = await cluster.ask("GET", "/api/slide/batch", api=api)
+        assert (page.status, page.body["batches"]) == (200, [])
+        assert await cluster.count_active(api=api) == 0
+        kept = (cluster.folder / "static" / image.removeprefix("/")).read_bytes()
+        assert await cluster.fetch(image, api=api) == kept
+    again = await cluster.order(cluster.press.make(slides=3, workers=3), api=1)
+    async with asyncio.timeout(_BACK_S):
+        assert (await cluster.wait_final(again))["successful"] == 3
+    assert [site.pid for site in (*cluster.apis, *cluster.workers) if site.is_up] == pids
+    assert cluster.count_lines(_FAILED) - failures <= 6
+
+
+async def list_resumed_s(cluster: Cluster, batch_ids: Sequence[str]) -> list[float]:
+    """When those batches were taken over, on the wall clock."""
+    store = await RedisBatchStore.open(cluster.redis.url)
+    try:
+        return [
+            event.at_s
+            for batch_id in batch_ids
+            for event in await store.read(batch_id)
+            if isinstance(event, BatchResumed)
+        ]
+    finally:
+        await store.close()
 
 
 async def wait_slides(cluster: Cluster, batch_id: str, wanted: dict[str, str], *, api: int) -> None:

@@ -29,7 +29,7 @@ class Scale(Struct, frozen=True):
     slides: int
     idle_timeout_s: float
     frozen_s: float
-    latency_s: Uniform = Uniform(0.8, 1.2)
+    latency_s: Uniform
 
     @property
     def plan(self) -> Plan:
@@ -37,8 +37,17 @@ class Scale(Struct, frozen=True):
         return Plan(seed=_SEED, latency_s=self.latency_s, record_bodies=False)
 
 
-SMALL = Scale(workers=2, decks=8, slides=5, idle_timeout_s=4.0, frozen_s=6.0)
-FULL = Scale(workers=3, decks=100, slides=20, idle_timeout_s=IDLE_TIMEOUT_S, frozen_s=60.0)
+SMALL = Scale(
+    workers=2, decks=8, slides=5, idle_timeout_s=4.0, frozen_s=6.0, latency_s=Uniform(0.5, 0.8)
+)
+FULL = Scale(
+    workers=3,
+    decks=100,
+    slides=20,
+    idle_timeout_s=IDLE_TIMEOUT_S,
+    frozen_s=60.0,
+    latency_s=Uniform(0.8, 1.2),
+)
 SCALES = [
     pytest.param(SMALL, id="small", marks=pytest.mark.slow),
     pytest.param(FULL, id="full", marks=[pytest.mark.long, pytest.mark.timeout(900)]),

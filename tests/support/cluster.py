@@ -128,6 +128,11 @@ class Cluster:
         """The processes that have ended."""
         return [site for site in (*self.apis, *self.workers) if not site.is_up]
 
+    def count_lines(self, text: str) -> int:
+        """How many lines of all processes' logs hold it."""
+        logs = (self.folder / "logs").glob("*.log")
+        return sum(text in line for path in logs for line in path.read_text().splitlines())
+
     async def note_struck(self) -> int:
         """Look what the first worker, stopped just now, has under way; how many calls that is."""
         held = await self._list_held(self._first_consumer)
