@@ -81,6 +81,10 @@ class Recorder:
         """
         return self._add([encode_event(event) for event in events])
 
+    async def catch_up(self) -> None:
+        """Take in whatever others have written, after all that waits."""
+        await self._add((), seq=_ALL)
+
     def look(self, seq: int) -> None:
         """Have what others wrote up to number `seq` taken in, after all that waits."""
         self._add((), seq=seq).add_done_callback(_forget_fault)

@@ -15,6 +15,8 @@ from slideloom.domain.events import (
     Event,
     SlideDone,
     SlideFailed,
+    SlideRetrying,
+    SlideStarted,
 )
 from slideloom.domain.messages import NO_REFERENCE
 from slideloom.domain.prompt import build_prompt, prompt_language
@@ -34,6 +36,9 @@ from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.providers.base import DrawOrder, Reference
 from slideloom.tracing import find_trace, step
+
+_LONG_S = 5.0
+"""For a write of milliseconds. Other processes take batches over after some 20 s of silence."""
 
 
 class BatchRun:
@@ -78,6 +83,20 @@ class BatchRun:
     async def record(self, *events: Event) -> None:
         """Write `events` and announce them; see `Recorder.record`."""
         await self.recorder.record(*events)
+
+    async def record_ahead(self, event: SlideStarted | SlideRetrying) -> None:
+        """Write down what is going to be done.
+
+        Raises:
+            Fenced: as `record`; or the attempt took so long to be written, in a process that was
+                frozen or without its store, that another run has ended it meanwhile.
+        """
+        began_s = monotonic_s()
+        await self.record(event)
+        if isinstance(event, SlideStarted) and monotonic_s() - began_s > _LONG_S:
+            await self.recorder.catch_up()
+            if self.state.slides[event.place].in_flight != event:
+                raise Fenced(self.batch_id, None)
 
     def notice(self) -> None:
         """Have the run look again what there is to be made."""
@@ -214,7 +233,7 @@ def _to_job(shared: _Round, place: int, *, reference: Reference | None) -> Slide
             unbilled=run.state.slides[place].failed_unbilled,
             maybe_billed=run.state.slides[place].failed_maybe_billed,
         ),
-        record=run.record,
+        record=run.record_ahead,
     )
 
 
