@@ -321,6 +321,24 @@ async def test_a_worker_told_to_stop_hands_its_batches_over_at_once(
             assert (group["consumers"], group["pending"]) == (1, 0)
 
 
+async def test_a_worker_told_to_stop_while_redis_takes_its_time_hands_over_at_once(
+    server: RedisServer, queue: RedisQueue, diary: Diary, plain: Redis
+) -> None:
+    async with running(server, diary, idle_timeout_s=20.0) as first:
+        await queue.submit("deck@3")
+        await diary.wait("began")
+        async with running(server, diary, idle_timeout_s=20.0):
+            await asyncio.sleep(0.5)
+            plain.client_pause(800)
+            await asyncio.sleep(0.6)  # what it asks every half second is not answered
+            told_s = time.monotonic()
+            await first.drain(timeout_s=0.1)
+            await first.stop()
+            again = (await diary.wait("began", count=2, timeout_s=30))[-1]
+            report(f"handed over {again.at_s - told_s:.2f} s after it was told, by a slow Redis")
+            assert again.at_s - told_s < 2
+
+
 async def test_handing_over_does_not_count_as_a_try(
     server: RedisServer, queue: RedisQueue, diary: Diary
 ) -> None:

@@ -27,7 +27,7 @@ from coredis.exceptions import RedisError
 from coredis.retry import NoRetryPolicy
 from streaq import Worker
 from streaq.constants import REDIS_GROUP, REDIS_RETRY
-from streaq.types import StreamMessage
+from streaq.types import StreamMessage, Streaq
 from streaq.utils import now_ms
 
 from slideloom.logs import Log
@@ -43,6 +43,8 @@ _RENEW: Final = 0.25
 lose its batches) and looks at the others' (streaq: after the blocking read, of 1.0)."""
 _NOTE_S: Final = 24 * 3600
 """How long it is noted that a batch that runs is to run again: no run takes that long."""
+_DELAYED_S: Final = 0.5
+"""Between looks for batches whose time to be begun again has come."""
 _MOST_PENDING: Final = 1000
 """Entries looked at, at a worker's start and end: more than one process runs."""
 _MOST_DELIVERIES: Final = 50
@@ -213,11 +215,25 @@ class BatchWorker(BatchClient):
         with scope:
             await self._has_taken_back.wait()  # until then nothing seems to run here
             while True:
-                mine = {entry.identifier for entry in await self._find_pending()}
-                await self._renew(mine & self._running_tasks[self.priorities[-1]])
-                await self._take_stale()
-                await self.redis.zremrangebyscore(self._results_set, 0, now_ms())
+                with CancelScope(shield=True):  # see `schedule_delayed_tasks`
+                    mine = {entry.identifier for entry in await self._find_pending()}
+                    await self._renew(mine & self._running_tasks[self.priorities[-1]])
+                    await self._take_stale()
+                    await self.redis.zremrangebyscore(self._results_set, 0, now_ms())
                 await asyncio.sleep(_RENEW * self.idle_timeout / 1000)
+
+    async def schedule_delayed_tasks(self) -> None:
+        """See `Worker`; of that only what we use, and never cut off in the middle.
+
+        Each connection that is cut off while it is used is lost to coredis' pool for good (6.9):
+        here that is the blocking read's, so another one would leave none for the last words.
+        """
+        while True:
+            with CancelScope(shield=True):
+                await Streaq(self.redis).publish_delayed_tasks(
+                    self.queue_key + self.priorities[-1], self._stream, now_ms()
+                )
+            await asyncio.sleep(_DELAYED_S)
 
     async def producer(
         self,
