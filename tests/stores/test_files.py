@@ -12,7 +12,7 @@ import pytest
 
 from slideloom.domain.images import FitMode, NotAPicture
 from slideloom.domain.ratio import Ratio
-from slideloom.errors import StorageFull, StoreError
+from slideloom.errors import StorageFull, StoreError, StoreUnusable
 from slideloom.stores import drafts
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.pictures import shrink_reference
@@ -343,3 +343,24 @@ async def test_old_pictures_are_deleted_with_their_small_copies_and_nothing_else
     assert {path.name for path in folder.glob("[!.]*")} == {names[1], "logo.png"}
     assert [path.name for path in folder.glob(".thumbnails/*")] == [f"{names[1]}.320.webp"]
     await store.close()
+
+
+async def test_shared_folder_is_swept_by_the_first_and_of_old_drafts_by_every_later_one(
+    folder: Path,
+) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / ".part-crash").touch()
+    first = await FileImageStore.open(folder, min_free_mb=0, shared=True)
+    assert not (folder / ".part-crash").exists()
+    old, young = folder / ".part-old", folder / ".part-young"
+    old.touch()
+    young.touch()
+    os.utime(old, (time.time() - 7200, time.time() - 7200))
+    second = await FileImageStore.open(folder, min_free_mb=0, shared=True)
+    assert (old.exists(), young.exists()) == (False, True)
+    with pytest.raises(StoreUnusable):
+        await open_store(folder)
+    await first.close()
+    await second.close()
+    await (await open_store(folder)).close()
+    assert not young.exists()

@@ -1,10 +1,12 @@
 """Pictures in a local folder."""
 
 import contextlib
+import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Self, get_args
 
+from slideloom.clock import wall_s
 from slideloom.domain.images import NotAPicture, PictureFacts, PictureType, inspect_picture
 from slideloom.errors import StorageFull, StoreError
 from slideloom.stores.disk import DiskThreads, check_room, is_plain, open_plain
@@ -22,6 +24,10 @@ from slideloom.stores.thumbnails import find_thumbnail, keep_thumbnail, sweep_th
 _PIECE_BYTES = 256 * 1024
 
 
+_DRAFT_S = 3600.0
+"""A draft that nobody has written to for so long is left of a crash, whoever shares the folder."""
+
+
 class FileImageStore:
     """An `ImageStore` in one local folder."""
 
@@ -37,7 +43,8 @@ class FileImageStore:
     async def open(cls, folder: Path, *, min_free_mb: int, shared: bool = False) -> Self:
         """Make the folder if need be, and sweep what a crash left half-written.
 
-        A `shared` folder may be open in several processes; the first one sweeps.
+        A `shared` folder may be open in several processes: the first one sweeps, others only
+        what has lain there for an hour.
 
         Raises:
             StorageFull: the folder cannot be made or written.
@@ -112,16 +119,20 @@ class FileImageStore:
     def _prepare(self) -> None:
         self._lock = FolderLock.take(self._folder, shared=self._is_shared)
         self._drafts.hold_folder()
-        if not self._is_shared:
-            self._sweep()
-            return
-        if self._lock.is_alone():
-            self._sweep()
-        self._lock.share()
+        is_alone = not self._is_shared or self._lock.is_alone()
+        self._sweep_drafts(before_s=math.inf if is_alone else wall_s() - _DRAFT_S)
+        if is_alone:
+            self._sweep_rest()
+        if self._is_shared:
+            self._lock.share()
 
-    def _sweep(self) -> None:
+    def _sweep_drafts(self, *, before_s: float) -> None:
         for leftover in self._folder.glob(f"{PART_PREFIX}*"):
-            leftover.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # it was somebody's who lives
+                if leftover.stat().st_mtime < before_s:
+                    leftover.unlink()
+
+    def _sweep_rest(self) -> None:
         prepare_references(self._folder)
         sweep_thumbnails(self._folder)
 
