@@ -56,7 +56,7 @@ class Demand(Struct, frozen=True, kw_only=True):
         return self.batch_calls + self.single_calls
 
 
-class Queue(Struct, frozen=True):
+class Waiters(Struct, frozen=True):
     """What a lane that is shared with other processes asks of the queue before it."""
 
     measure: Callable[[], Demand]
@@ -109,8 +109,8 @@ class Lane:
         """A call is over."""
         reply.tell(self.throttle)
 
-    def join(self, queue: Queue) -> None:
-        """Stand behind `queue`: of use to a lane that others share."""
+    def join(self, waiters: Waiters) -> None:
+        """Stand behind `waiters`: of use to a lane that others share."""
 
     def ask(self) -> None:
         """Somebody waits: of use to a lane that others share."""

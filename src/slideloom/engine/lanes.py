@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from slideloom.clock import monotonic_s
 from slideloom.engine.fallback import ModelChoice
-from slideloom.engine.lane import Demand, Lane, Queue, Reply
+from slideloom.engine.lane import Demand, Lane, Reply, Waiters
 from slideloom.engine.throttle import Sent
 from slideloom.errors import (
     AnswerLost,
@@ -92,7 +92,7 @@ class Lanes:
         self._models = ModelChoice(fallback_model)
         self._timer: asyncio.TimerHandle | None = None
         for lane in self._lanes:
-            lane.join(Queue(partial(self._measure, lane), self._serve))
+            lane.join(Waiters(partial(self._measure, lane), self._serve))
 
     @property
     def first(self) -> Provider:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from slideloom.clock import monotonic_s
-from slideloom.engine.lane import Demand, Lane, Queue, Reply
+from slideloom.engine.lane import Demand, Lane, Reply, Waiters
 from slideloom.engine.sharing import FORMAT, Common, Turn, take_turn
 from slideloom.engine.throttle import Sent, Throttle
 from slideloom.logs import Log
@@ -64,7 +64,7 @@ class _Clock(Struct, frozen=True):
         return is_jump or later.at_s - self.at_s > _CLOCK_S
 
 
-_NOBODY = Queue(
+_NOBODY = Waiters(
     lambda: Demand(batch_calls=0, single_calls=0, parties=0),
     lambda: None,
 )
@@ -85,7 +85,7 @@ class SharedLane(Lane):
         self._log = log
         self._worker = token_hex(6)
         self._turns = 0
-        self._queue = _NOBODY
+        self._waiters = _NOBODY
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._clock: _Clock | None = None
@@ -107,9 +107,9 @@ class SharedLane(Lane):
         self._yield_s = _YIELD_S
         self._again_s = _AGAIN_S
 
-    def join(self, queue: Queue) -> None:
-        """Stand behind `queue`."""
-        self._queue = queue
+    def join(self, waiters: Waiters) -> None:
+        """Stand behind `waiters`."""
+        self._waiters = waiters
 
     def wait_s(self, now_s: float, *, is_single: bool) -> float:
         """As a lane; shared, a seat is there or will be brought."""
@@ -169,7 +169,7 @@ class SharedLane(Lane):
 
     def _is_needed(self) -> bool:
         has_calls = self._in_flight or self._replies or self._seats
-        return bool(has_calls) or self._queue.measure().calls > 0
+        return bool(has_calls) or self._waiters.measure().calls > 0
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):
@@ -205,7 +205,7 @@ class SharedLane(Lane):
             in_flight=self._in_flight,
             singles=self.single_count,
             replies=tuple(self._replies),
-            demand=self._queue.measure(),
+            demand=self._waiters.measure(),
             now_s=monotonic_s(),
         )
 
@@ -241,7 +241,7 @@ class SharedLane(Lane):
         """Seconds until the next turn, if nothing happens here."""
         if self._seats:
             return _RETURN_S
-        if not self._queue.measure().calls:
+        if not self._waiters.measure().calls:
             return _ALIVE_S
         if self._got_all:  # there are other keys: of this one we asked for a part
             return 0.0
@@ -263,7 +263,7 @@ class SharedLane(Lane):
             self._is_alone = False
             self._log.info("lane_shared_again", lane=self._name)
         if seats or self.throttle.pause_s(monotonic_s()):
-            self._queue.serve()
+            self._waiters.serve()
 
     async def _go_alone(self, error: Exception) -> None:
         """Go on with our share of what was known last, and wait before the board is asked again."""
@@ -278,6 +278,6 @@ class SharedLane(Lane):
             for reply in self._replies:
                 reply.tell(self.throttle)
             self._replies.clear()
-        self._queue.serve()
+        self._waiters.serve()
         await asyncio.sleep(random.uniform(self._again_s / 2, self._again_s))  # noqa: S311 - no secret
         self._again_s = min(_MAX_AGAIN_S, 2 * self._again_s)
