@@ -4,6 +4,9 @@
 set -eu
 home=$PWD/data/cluster
 mkdir -p "$home"
+# Held by all that is started here: a second Redis would spoil the first one's files.
+exec 9>"$home/lock"
+flock -n 9 || { echo "make run-cluster runs in this folder already, or what it started has not ended"; exit 1; }
 socket=/tmp/slideloom-$(printf %s "$home" | cksum | cut -d ' ' -f 1).sock  # paths of sockets are short
 slideloom=${SLIDELOOM:-.venv/bin/slideloom}
 pids=""
@@ -29,3 +32,5 @@ for part in worker worker serve; do
     pids="$pids $!"
 done
 while kill -0 $pids 2>/dev/null; do sleep 1; done
+echo "a worker or the service has ended: stopping the others"
+exit 1

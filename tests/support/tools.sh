@@ -22,12 +22,13 @@ if [ -n "$missing$office" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/nu
 fi
 # A server that speaks S3; its two dozen packages are kept apart from ours.
 moto=.venv/moto
-if ! cmp -s tests/moto.lock "$moto/moto.lock"; then
+if [ -z "${SLIDELOOM_ONLY:-}" ] && ! cmp -s tests/moto.lock "$moto/moto.lock"; then
     echo "setting up $moto ..."
     { .venv/bin/python -m venv --clear "$moto" &&
         "$moto/bin/python" -m pip --disable-pip-version-check install --require-hashes -r tests/moto.lock &&
         cp tests/moto.lock "$moto/moto.lock"; } >/dev/null 2>&1 || missing="$missing moto"
 fi
 [ -n "$missing$office" ] || exit 0
+[ -z "${SLIDELOOM_ONLY:-}" ] || { echo "$SLIDELOOM_ONLY is needed; install it first"; exit 1; }
 echo "not installed, so the tests that need it are skipped:$missing$office"
 [ -z "${SLIDELOOM_CI:-}" ]
