@@ -89,6 +89,10 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"STORE": "redis://x"}, "STORE and QUEUE go together"),
         ({"QUEUE": "redis://x"}, "STORE and QUEUE go together"),
         ({"STORE": "redis://x", "QUEUE": "amqp://x"}, "QUEUE must be an address like redis://"),
+        ({"STORE": "redis://x", "QUEUE": "unix://"}, "QUEUE must be an address like redis://"),
+        ({"STORE": "redis://:p/w@x", "QUEUE": "redis://x"}, "in the password, / is written %2F"),
+        ({"STORE": "redis://:@:/#@x", "QUEUE": "redis://x"}, "STORE must be an address"),
+        ({"STORE": "redis://x/0x", "QUEUE": "redis://x"}, "STORE must be an address"),
         ({"IMAGE_STORE": "gs://bucket"}, "must be like s3://bucket"),
         ({"IMAGE_STORE": "s3://"}, "must be like s3://bucket"),
         ({"IMAGE_STORE": "s3://Bucket"}, "must be like s3://bucket"),
@@ -102,6 +106,21 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
 def test_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load_settings(environ)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://h",
+        "redis://h/",
+        "rediss://me:p%2Fw@h:1/12",
+        "redis://[::1]:1/0?x=1",
+        "unix:///s.sock",
+    ],
+)
+def test_address_of_redis_is_taken(address: str) -> None:
+    settings, _ = load_settings({"STORE": address, "QUEUE": address})
+    assert (settings.store, settings.queue) == (address, address)
 
 
 def test_settings_without_effect_are_told() -> None:

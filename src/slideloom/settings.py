@@ -52,7 +52,6 @@ _OBJECT_STORE = re.compile(
 """A bucket and a prefix. Source: Amazon's rules for both, its characters that are safe anywhere."""
 _LONG_KEY = 16
 """Characters from which on the last four give nothing away."""
-_REDIS = ("redis://", "rediss://", "unix://")
 _PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz", "/metrics")
 
 
@@ -369,9 +368,25 @@ def _check_cluster(settings: Settings) -> None:
         message = "STORE and QUEUE go together: set both to a redis:// address, or neither"
         raise SettingsError(message)
     for name, address in (("STORE", settings.store), ("QUEUE", settings.queue)):
-        if address and not address.startswith(_REDIS):
-            message = f"{name} must be an address like redis://:password@host:6379/0"
+        if address and not _is_redis(address):
+            message = (
+                f"{name} must be an address like redis://:password@host:6379/0"
+                " (in the password, / is written %2F, @ is written %40 and : is written %3A)"
+            )
             raise SettingsError(message)
+
+
+def _is_redis(text: str) -> bool:
+    """Whether it leads to a server: without a host, clients silently take localhost."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    is_number = re.fullmatch(r"/?|/\d+", parts.path) is not None
+    return parts.scheme in {"redis", "rediss"} and bool(host) and is_number
 
 
 def _check_image_store(settings: Settings) -> None:
