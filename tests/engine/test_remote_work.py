@@ -21,6 +21,7 @@ from slideloom.engine.batches import BatchEngine
 from slideloom.engine.ending import end_over_head
 from slideloom.engine.follower import Follower
 from slideloom.engine.remote_work import RemoteWork
+from slideloom.errors import StoreError
 from slideloom.logs import Log
 from slideloom.stores.base import encode_event
 from tests.support.elsewhere import Elsewhere
@@ -136,6 +137,18 @@ async def test_batch_that_the_queue_lost_is_made_all_the_same() -> None:
         timeline = await shop.engine.submit(order(2))
         assert await timeline.wait_finished(timeout_s=30)
         assert timeline.state.count("done") == 2
+
+
+async def test_caller_who_waits_for_what_the_store_has_lost_is_let_go() -> None:
+    async with Workshop(ScriptedProvider(seconds=100)) as shop:
+        timeline = await shop.engine.submit(order(2))
+        single = asyncio.create_task(shop.engine.make_single(order(1, is_single=True)))
+        await asyncio.sleep(1)
+        shop.store.logs.clear()
+        assert await timeline.wait_finished(timeout_s=30)
+        assert (timeline.is_closed, timeline.state.is_final) == (True, False)
+        with pytest.raises(StoreError, match="has lost the single slide"):
+            await single
 
 
 async def test_batch_that_nobody_could_make_is_ended_truthfully() -> None:

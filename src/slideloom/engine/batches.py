@@ -20,7 +20,7 @@ from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
 from slideloom.engine.wishes import choose_slides
 from slideloom.engine.work import BatchWork
-from slideloom.errors import InvalidRequest, NotWrittenYet, Stopping
+from slideloom.errors import InvalidRequest, NotWrittenYet, Stopping, StoreError
 from slideloom.logs import Log
 from slideloom.stores.base import BatchStore, Page
 
@@ -125,7 +125,9 @@ class BatchEngine:
             message = "the end of a single slide"
             raise NotWrittenYet(message)
         if not timeline.state.is_final:
-            raise Stopping
+            self.refuse_if_stopping()
+            message = f"the store has lost the single slide {timeline.state.batch_id}"
+            raise StoreError(message)
         return timeline.state
 
     async def keep_reference(self, order: BatchOrder, picture: bytes) -> BatchOrder:

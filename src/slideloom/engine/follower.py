@@ -1,7 +1,7 @@
 """Batches that other processes make, as they stand in a store that is shared."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 
 from slideloom.domain.events import Event, SlideDone
@@ -60,6 +60,15 @@ class Follower:
             self._known.add(timeline)
         self._announce(timeline, log[timeline.state.seq :])
         return timeline
+
+    async def look_for_ends(self, unfinished: Collection[str]) -> None:
+        """Read whatever waits for its end here and is not `unfinished` in the store.
+
+        Its end may have gone unheard; or the store has lost it, and would never ring again.
+        """
+        for timeline in self._known:
+            if not timeline.state.is_final and timeline.state.batch_id not in unfinished:
+                await self._try_to_catch_up(timeline)
 
     def mean_slide_s(self) -> float | None:
         """How long a slide took lately, of batches followed here; `None` before the first."""

@@ -183,7 +183,9 @@ class RemoteWork:
         """Put into the queue what has no end in the store, without end: the store is the truth."""
         while True:
             try:
-                for batch_id in await self._store.find_unfinished():
+                unfinished = await self._store.find_unfinished()
+                await self._follower.look_for_ends(frozenset(unfinished))
+                for batch_id in unfinished:
                     await self._queue.submit(batch_id)
             except Exception as error:  # noqa: BLE001 - a background loop outlives its errors
                 self._log.error("reconciling_failed", exc_info=error)
