@@ -21,7 +21,14 @@ from slideloom.domain.events import BatchFinished, BatchStarted, BatchSubmitted,
 from slideloom.domain.keys import OnceKey
 from slideloom.engine import recorder
 from slideloom.engine.timeline import Timeline
-from slideloom.errors import Fenced, StorageFull, StoreError, StoreUnusable, UnreadableLog
+from slideloom.errors import (
+    Fenced,
+    StorageFull,
+    StoreError,
+    StoreUnusable,
+    UnknownBatch,
+    UnreadableLog,
+)
 from slideloom.stores import redis_doorbell, redis_link, redis_results
 from slideloom.stores.base import Missed, Ring
 from slideloom.stores.redis import RedisBatchStore
@@ -615,10 +622,39 @@ async def test_server_with_a_newer_format_is_left_as_it_is(
     shared_redis: RedisServer, prefix: str
 ) -> None:
     async with administering(shared_redis) as admin:
+        for found in ("2", "what?"):
+            await admin.set(f"{prefix}format", found)
+            with pytest.raises(StoreUnusable, match="newer version of Slideloom"):
+                await RedisBatchStore.open(shared_redis.url, prefix=prefix)
+            assert await admin.keys(f"{prefix}*") == [f"{prefix}format"]
+
+
+async def test_check_leaves_the_format_of_a_newer_version(
+    shared_redis: RedisServer, prefix: str
+) -> None:
+    async with (
+        opened(shared_redis.url, prefix=prefix) as store,
+        administering(shared_redis) as admin,
+    ):
+        await store.check()
+        assert await admin.get(f"{prefix}format") == "1"
         await admin.set(f"{prefix}format", 2)
-        with pytest.raises(StoreUnusable, match="newer version of Slideloom"):
-            await RedisBatchStore.open(shared_redis.url, prefix=prefix)
-        assert await admin.keys(f"{prefix}*") == [f"{prefix}format"]
+        await store.check()
+        assert await admin.get(f"{prefix}format") == "2"
+
+
+async def test_batch_that_is_in_the_index_alone_is_looked_for_once(
+    shared_redis: RedisServer, prefix: str
+) -> None:
+    async with (
+        opened(shared_redis.url, prefix=prefix) as store,
+        administering(shared_redis) as admin,
+    ):
+        await admin.zadd(f"{prefix}unfinished", {"ghost": 1})
+        assert await store.find_unfinished() == ["ghost"]
+        with pytest.raises(UnknownBatch):
+            await store.lease("ghost")
+        assert await store.find_unfinished() == []
 
 
 # Servers that take no more.

@@ -209,7 +209,8 @@ class RedisBatchStore:
 
     async def check(self) -> None:
         """See `BatchStore`."""
-        await self._ask(lambda redis: redis.set(f"{self._prefix}format", _FORMAT))
+        # Only where there is none: a newer version's, put meanwhile, keeps older ones out.
+        await self._ask(lambda redis: redis.set(f"{self._prefix}format", _FORMAT, nx=True))
 
     def listen(self) -> AsyncGenerator[Ring | Missed, None]:
         """Whatever is appended to any batch, by whichever process; takes one connection.
@@ -253,10 +254,10 @@ class RedisBatchStore:
     async def _refuse_newer(self) -> None:
         name = f"{self._prefix}format"
         found = await self._ask(lambda redis: redis.get(name))
-        if found is not None and int(found) > _FORMAT:
+        if found is not None and not (found.isdigit() and int(found) <= _FORMAT):
             message = (
                 f"what {self._link.place} holds under {self._prefix} is of a newer version of"
-                f" Slideloom (format {int(found)}); left as it is"
+                f" Slideloom (format {found.decode(errors='replace')}); left as it is"
             )
             raise StoreUnusable(message)
 

@@ -80,7 +80,10 @@ LEASE: Final = (
 local token = ARGV[2]
 local answered = redis.call('HGET', answers, token)
 if answered then return tonumber(answered) end
-if redis.call('EXISTS', meta) == 0 then return false end
+if redis.call('EXISTS', meta) == 0 then
+    redis.call('ZREM', unfinished, batch)  -- else it is looked for, and not found, without end
+    return false
+end
 local epoch = redis.call('HINCRBY', meta, 'epoch', 1)
 redis.call('HSET', answers, token, epoch)
 return epoch
