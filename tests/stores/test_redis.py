@@ -643,6 +643,27 @@ async def test_check_leaves_the_format_of_a_newer_version(
         assert await admin.get(f"{prefix}format") == "2"
 
 
+async def test_order_that_a_stalled_server_reads_too_late_is_not_taken(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_link, "_ANSWER_S", 0.2)
+    async with opened(own_redis.url) as store:
+        time = store.link.client.time
+
+        async def stall_then(**_: object) -> tuple[int, int]:
+            server_s, rest = await time()
+            own_redis.send(signal.SIGSTOP)
+            return server_s - 4, rest  # as if it had been sent so long ago
+
+        monkeypatch.setattr(store.link.client, "time", stall_then)
+        with pytest.raises(StoreError):
+            await store.create("b", submitted())
+        own_redis.send(signal.SIGCONT)
+        await asyncio.sleep(0.3)
+        assert await store.read("b") == []
+        assert await store.find_unfinished() == []
+
+
 async def test_batch_that_is_in_the_index_alone_is_looked_for_once(
     shared_redis: RedisServer, prefix: str
 ) -> None:

@@ -45,6 +45,9 @@ _FORMAT: Final = 1
 """Of our keys; a server with a newer one is refused."""
 _AT_ONCE: Final = 100
 """Batches dropped in one go, at most: nobody else is served meanwhile."""
+_ORDER_S: Final = 4
+"""An order is taken within so many whole seconds or not at all. Its sender is told after 5 that
+it failed, and may send it again; a server that stalled does later what it was sent meanwhile."""
 _MOST_IN_DOUBT: Final = 10_000
 """Writes remembered whose answers were lost: far more than there are writers."""
 
@@ -67,7 +70,8 @@ class RedisBatchStore:
     the batch since, and whichever of the two reaches the server first. The store repeats a
     write once by itself, with its token. When that fails too, it keeps the token of an `append`
     in mind, and takes it for the next one of the very same content: batch, epoch and bytes, which
-    hold the time to the microsecond. (A `create` whose answer stays lost may stand, as left open.)
+    hold the time to the microsecond. (A `create` whose answer stays lost may stand, as left
+    open, if the server came to it in time: see `_ORDER_S`.)
 
     **What survives.** With `appendonly yes` and `appendfsync always`, Redis answers a write when
     it is on the disk: whatever was answered outlives every crash. With `everysec` it holds writes
@@ -131,8 +135,14 @@ class RedisBatchStore:
         first = encode_event(submitted)
         is_single = "1" if submitted.order.is_single else ""
         named = ("", "", "") if key is None else (key.text, key.digest, repr(key.until_s))
-        args = (repr(submitted.at_s), is_single, *named, first.body)
-        taken = await self._write(self._create, batch_id, args)
+        head = (batch_id, _new_token(), repr(submitted.at_s), is_single, *named)
+
+        async def take(redis: Redis) -> Any:  # noqa: ANN401 - as the script answers
+            server_s, _ = await redis.time()
+            args = (*head, server_s + _ORDER_S, first.body)
+            return await self._create(keys=[self._prefix], args=args)
+
+        taken = await self._ask_twice(take)
         if taken is None:
             raise KeyReused("" if key is None else key.text)
         return str(taken.decode())
@@ -236,9 +246,12 @@ class RedisBatchStore:
     ) -> Any:  # noqa: ANN401 - as the script answers
         """What the script answers; it writes once, though asked again when the answer is lost."""
         args = (batch_id, token or _new_token(), *args)
+        return await self._ask_twice(lambda _: script(keys=[self._prefix], args=args))
+
+    async def _ask_twice(self, command: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as above
         with suppress(StoreError):
-            return await self._run(script, args)
-        return await self._run(script, args)
+            return await self._ask(command)
+        return await self._ask(command)
 
     def _remember(self, what: _Append, token: str) -> None:
         self._in_doubt[what] = token

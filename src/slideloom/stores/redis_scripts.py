@@ -50,8 +50,11 @@ CREATE: Final = (
     _HEAD
     + _ADD
     + """
-local token, created_at_s, is_single, text, digest, until_s = unpack(ARGV, 2, 7)
+local token, created_at_s, is_single, text, digest, until_s, latest_s = unpack(ARGV, 2, 8)
 if redis.call('HEXISTS', answers, token) == 1 then return batch end
+if tonumber(redis.call('TIME')[1]) >= tonumber(latest_s) then
+    return redis.error_reply('ERR the order came too late: nobody waits for it any more')
+end
 if redis.call('EXISTS', meta) == 1 then return redis.error_reply('ERR the batch is there') end
 if text ~= '' then
     local kept = redis.call('HGET', once, text)
@@ -67,12 +70,13 @@ if text ~= '' then
 end
 redis.call('HSET', meta, 'epoch', 1, 'created_at_s', created_at_s)
 if is_single == '' then redis.call('ZADD', created, created_at_s, batch) end
-add(token, 'open', created_at_s, 8)
+add(token, 'open', created_at_s, 9)
 return batch
 """
 )
 """Of: batch, token, created_at_s, '1' for a single slide, key ('': none), its digest, its until_s,
-the first event. The batch that the key stands for; nothing when for another request."""
+the second of the server's clock from which on it is too late, the first event. The batch that the
+key stands for; nothing when for another request."""
 
 LEASE: Final = (
     _HEAD
@@ -199,7 +203,7 @@ GET k;SET k v;EXISTS k;UNLINK k;EXPIRE k 1;INCRBY k 1;DECRBY k 1
 HGET k f;HMGET k f;HGETALL k;HSET k f v;HSETNX k f v;HDEL k f;HEXISTS k f;HINCRBY k f 1
 ZADD k 1 m;ZREM k m;ZSCORE k m;ZRANGE k 0 1;ZRANGEBYSCORE k 0 1;ZPOPMIN k;ZINTERCARD 1 k
 XADD k 1-0 f v;XLEN k;XRANGE k - +
-PUBLISH c m;SUBSCRIBE c;PING;EVALSHA s 1 k;SCRIPT LOAD s
+PUBLISH c m;SUBSCRIBE c;PING;TIME;EVALSHA s 1 k;SCRIPT LOAD s
 ]], {}
 local mine = {k = KEYS[1] .. 'x', c = KEYS[1] .. 'x'}
 for command in asked:gmatch('[^;%c]+') do
