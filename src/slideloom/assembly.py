@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.follower import Follower
+from slideloom.engine.handler import BatchHandler
 from slideloom.engine.lane import Lane
 from slideloom.engine.lanes import Lanes
 from slideloom.engine.local_work import LocalWork
@@ -83,7 +84,7 @@ class Bench(Struct, frozen=True, kw_only=True):
     settings: Settings
     warnings: tuple[str, ...]
     """As in `Services`."""
-    runs: Runs
+    handler: BatchHandler
     queue: Queue
     doorbell: Doorbell
     provider: Provider
@@ -179,10 +180,11 @@ async def open_bench(settings: Settings, *, warnings: tuple[str, ...] = ()) -> A
         stack.push_async_callback(queue.close)
         runs = base.build_runs(queue)
         base.metrics.count_active(lambda: len(runs.roster.runs))
+        handler = BatchHandler(runs, store=base.store, images=base.images, log=base.log)
         yield Bench(
             settings=settings,
             warnings=(*warnings, *base.doubts),
-            runs=runs,
+            handler=handler,
             queue=queue,
             doorbell=cast("RedisBatchStore", base.store),
             provider=base.maker.lanes.first,

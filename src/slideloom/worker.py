@@ -23,9 +23,10 @@ class Shift:
 
     def __init__(self, bench: Bench) -> None:
         """Begin; be on the running loop."""
-        self._runs = bench.runs
-        self._listening = asyncio.create_task(self._runs.listen(bench.doorbell), name="listen")
-        bench.queue.serve(self._runs.make, give_up=self._runs.abandon)
+        handler = bench.handler
+        self._runs = handler.runs
+        self._listening = asyncio.create_task(handler.listen(bench.doorbell), name="listen")
+        bench.queue.serve(handler.make, give_up=handler.abandon)
 
     async def stop(self, *, grace_s: float) -> None:
         """See `Stoppable`; may be called again meanwhile, to cut the grace short."""

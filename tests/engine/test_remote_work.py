@@ -155,11 +155,11 @@ async def test_batch_that_nobody_could_make_is_ended_truthfully() -> None:
     async with Workshop(ScriptedProvider(seconds=100)) as shop:
         timeline = await shop.engine.submit(order(4, max_workers=2))
         await asyncio.sleep(5)
-        await shop.runs.abandon(timeline.state.batch_id)
+        await shop.handler.abandon(timeline.state.batch_id)
         state = (await shop.engine.get(timeline.state.batch_id)).state
         assert codes(state) == ["internal"] * 4
         assert [slide.possibly_billed for slide in state.slides] == [1, 1, 0, 0]
-        await shop.runs.abandon(state.batch_id)
+        await shop.handler.abandon(state.batch_id)
         assert (await shop.engine.get(state.batch_id)).state == state
 
 
@@ -196,13 +196,13 @@ async def test_batch_that_is_ended_while_a_worker_takes_it_up_is_no_fault() -> N
         async def end_meanwhile(*args: Any, **options: Any) -> list[Event]:
             log = await read(*args, **options)
             shop.store.read = read  # type: ignore[method-assign]
-            await shop.runs.abandon(batch_id)
+            await shop.handler.abandon(batch_id)
             return log
 
         await shop.store.create(batch_id, BatchSubmitted(at_s=0, order=order(2)))
         await shop.store.append(batch_id, None, [BatchStarted(at_s=1)])
         shop.store.read = end_meanwhile  # type: ignore[method-assign]
-        await shop.runs.make(batch_id)
+        await shop.handler.make(batch_id)
         assert fold(batch_id, shop.store.logs[batch_id]).status == "failed"
         assert not [line for line in shop.log.lines if "exc_info" in line]
 
@@ -258,3 +258,26 @@ async def test_end_of_a_batch_whose_log_lost_its_end_is_not_tried_without_end() 
         state = (await shop.engine.get(batch_id)).state
         assert (state.is_final, state.count("done")) == (True, 1)
         assert len(shop.provider.calls) == 1
+
+
+async def test_worker_without_room_leaves_batches_to_others() -> None:
+    async with Workshop() as shop:
+        shop.images.full = True
+        timeline = await shop.engine.submit(order(2))
+        await asyncio.sleep(2.5)
+        assert timeline.state.status == "pending"
+        shop.images.full = False  # as where another worker takes it
+        assert await timeline.wait_finished(timeout_s=30)
+        assert timeline.state.count("done") == 2
+
+
+async def test_batch_that_finds_room_nowhere_ends_as_it_must() -> None:
+    async with Workshop() as shop:
+        shop.images.full = True
+        timeline = await shop.engine.submit(order(2))
+        assert await timeline.wait_finished(timeout_s=60)
+        assert codes(timeline.state) == ["storage_full"] * 2
+        other = await shop.engine.submit(order(1))
+        await shop.handler.abandon(other.state.batch_id)
+        assert codes((await shop.engine.get(other.state.batch_id)).state) == ["storage_full"]
+        assert not shop.provider.calls

@@ -80,7 +80,7 @@ class Elsewhere(Place):
 
     def build_work(self, shop: Workshop, log: Log) -> RemoteWork:
         """See `Place`."""
-        shop.queue.serve(shop.runs.make, give_up=shop.runs.abandon)
+        shop.queue.serve(shop.handler.make, give_up=shop.handler.abandon)
         return RemoteWork(
             store=shop.store,
             queue=shop.queue,
@@ -92,7 +92,7 @@ class Elsewhere(Place):
     async def begin(self, shop: Workshop) -> None:
         """See `Place`."""
         name = "worker listens"
-        self._listening.add(asyncio.create_task(shop.runs.listen(shop.store), name=name))
+        self._listening.add(asyncio.create_task(shop.handler.listen(shop.store), name=name))
 
     def deafen(self) -> None:
         """The worker hears no more of what others write."""

@@ -23,6 +23,7 @@ from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
 from slideloom.engine.batches import BatchEngine
+from slideloom.engine.handler import BatchHandler
 from slideloom.engine.lane import Lane
 from slideloom.engine.lanes import Lanes
 from slideloom.engine.local_work import LocalWork
@@ -417,6 +418,7 @@ class Workshop:
         }
         self.queue = self.place.build_queue(concurrency)
         self.runs = Runs(queue=self.queue, metrics=self.metrics, tracer=Tracer(), **shared)
+        self.handler = BatchHandler(self.runs, store=self.store, images=self.images, log=log)
         self.engine = BatchEngine(work=self.place.build_work(self, log), **shared)
 
     async def __aenter__(self) -> Self:

@@ -24,7 +24,7 @@ fi
 moto=.venv/moto
 if [ -z "${SLIDELOOM_ONLY:-}" ] && ! cmp -s tests/moto.lock "$moto/moto.lock"; then
     echo "setting up $moto ..."
-    { .venv/bin/python -m venv --clear "$moto" &&
+    { "${PYTHON:-python3}" -m venv --clear "$moto" &&
         "$moto/bin/python" -m pip --disable-pip-version-check install --require-hashes -r tests/moto.lock &&
         cp tests/moto.lock "$moto/moto.lock"; } >/dev/null 2>&1 || missing="$missing moto"
 fi

@@ -58,7 +58,7 @@ def to_greeting(provider: str, model: str) -> str:
 
 def to_farewell(bench: Bench) -> str:
     """What is said once a signal asked for the stop."""
-    if not bench.runs.roster.runs:
+    if not bench.handler.runs.roster.runs:
         return tell("Stopping.")
     text = "Stopping: calls under way get {seconds} s; Ctrl-C again stops now."
     return tell(text, seconds=f"{bench.settings.stop_grace_seconds:g}")

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Collection, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from functools import partial
 
 from msgspec import Struct
@@ -11,8 +11,6 @@ from msgspec import Struct
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchOrder, BatchResumed, Event, SlidesReopened
-from slideloom.engine.ending import end_over_head
-from slideloom.engine.hearing import hear
 from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.lanes import SINGLES
 from slideloom.engine.recent import RecentSlides
@@ -40,7 +38,7 @@ from slideloom.errors import (
 from slideloom.logs import Log
 from slideloom.metrics import Metrics
 from slideloom.queues.base import Queue
-from slideloom.stores.base import BatchStore, Doorbell, Missed
+from slideloom.stores.base import BatchStore
 from slideloom.tracing import Fact, Tracer, within
 
 _LAST_WRITES_S = 5.0
@@ -101,6 +99,8 @@ class Runs:
         self._recent = RecentSlides()
         self._unresumed: set[str] = set()
         """Batches left open that the store did not give."""
+        self._unreadable: set[str] = set()
+        """Batches whose record is not what we write."""
 
     # Taking batches up.
 
@@ -155,7 +155,7 @@ class Runs:
             StoreError: not even their ids can be read.
         """
         left_open = await self._store.find_unfinished()
-        self._queue.serve(self.run, give_up=self.abandon)
+        self._queue.serve(self.run)
         await self._resume_some(left_open)
 
     async def resume_late(self) -> None:
@@ -165,48 +165,15 @@ class Runs:
             await self._resume_some(sorted(self._unresumed))
 
     async def _resume_some(self, batch_ids: Sequence[str]) -> None:
-        for run in await asyncio.gather(*map(self._resume, batch_ids)):
+        for run in await asyncio.gather(*map(self.resume, batch_ids)):
             if run is not None:
                 await self.begin(run)
 
-    async def make(self, batch_id: str) -> None:
-        """Take up a batch that was begun elsewhere, and run it to its end: a worker's whole work.
-
-        Raises:
-            NotTakenUp: the store did not give it; it is to be asked for again.
-            Stopping: it has not ended, as this process is going to.
-        """
-        while (run := self.roster.runs.get(batch_id)) is not None:  # given to us once more
-            await run.is_over.wait()
-        self.refuse_if_stopping()
-        run = await self._resume(batch_id, is_new=True)
-        if run is not None:
-            await self.run(batch_id)
-            if not run.state.is_final:
-                self.refuse_if_stopping()
-        if batch_id in self._unresumed:
-            self._unresumed.discard(batch_id)
-            raise NotTakenUp(batch_id)
-
-    async def abandon(self, batch_id: str) -> None:
-        """End a batch that nobody could make, however often it was tried.
-
-        Raises:
-            UnknownBatch, StoreError: as `end_over_head`.
-        """
-        await end_over_head(
-            batch_id, "internal", store=self._store, images=self._maker.images, log=self._log
-        )
-
-    async def listen(self, doorbell: Doorbell) -> None:
-        """Take in what others write to batches made here, as it happens, without end."""
-        async with aclosing(hear(doorbell, log=self._log)) as bell:
-            async for news in bell:
-                if isinstance(news, Missed):
-                    for run in self.roster.runs.values():
-                        run.recorder.look(run.state.seq + 1)
-                elif (one := self.roster.runs.get(news.batch_id)) and news.seq > one.state.seq:
-                    one.recorder.look(news.seq)
+    def pop_unresumed(self, batch_id: str) -> bool:
+        """Whether the batch could not be taken up, or not be ended: whoever asks sees to it."""
+        is_unresumed = batch_id in self._unresumed
+        self._unresumed.discard(batch_id)
+        return is_unresumed
 
     def _obey(self, run: BatchRun, news: Sequence[Event]) -> None:
         """Do what others wrote that is wanted of the batch; what they made of it is known."""
@@ -222,7 +189,7 @@ class Runs:
             self.restart_clock(run)
         run.notice()
 
-    async def _resume(self, batch_id: str, *, is_new: bool = False) -> BatchRun | None:
+    async def resume(self, batch_id: str, *, is_new: bool = False) -> BatchRun | None:
         """Bring an unfinished batch's log in order; its run, if it is to go on.
 
         Its trace is a new one: the one it was ordered in ended with the process.
@@ -241,7 +208,8 @@ class Runs:
             self._unresumed.discard(batch_id)
             return None
         except StoreError as error:  # keeps no other batch from being served
-            self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
+            if not self._is_known_unreadable(batch_id, error):
+                self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
             if isinstance(error, UnreadableLog):
                 self._unresumed.discard(batch_id)  # it will not become better
             return None
@@ -257,6 +225,14 @@ class Runs:
             if state.is_final:
                 log_batch_end(self._log, state)
         return None if state.is_final else self.enrol(timeline, epoch=epoch)
+
+    def _is_known_unreadable(self, batch_id: str, error: StoreError) -> bool:
+        """Whether that was told already: a queue brings such a batch again and again."""
+        if not isinstance(error, UnreadableLog):
+            return False
+        is_known = batch_id in self._unreadable
+        self._unreadable.add(batch_id)
+        return is_known
 
     async def _bring_in_order(
         self, batch_id: str, epoch: int, *, is_new: bool
