@@ -40,9 +40,14 @@ run-cluster: $(VENV)/.cluster  ## the same on Redis with two workers, on this ma
 	@SLIDELOOM_ONLY=redis-server sh tests/support/tools.sh
 	@exec sh docs/operations/run-cluster.sh
 
+# They look at the clock, or start many processes: one after the other, with the machine to themselves.
+ALONE := $(addprefix tests/,browser cluster crash crowds faults exports/test_served.py test_cli.py \
+	test_lane_sockets.py test_shared_lane_sockets.py)
+
 test: $(VENV)/.dev  ## every test
 	@sh tests/support/tools.sh
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(addprefix --ignore=,$(ALONE)) tests
+	@$(BIN)/python -m pytest $(ALONE)
 
 quick: $(VENV)/.dev  ## the tests that take seconds
 	@$(BIN)/python -m pytest -n auto -m "not slow and not long"
