@@ -208,10 +208,7 @@ class Runs:
             self._unresumed.discard(batch_id)
             return None
         except StoreError as error:  # keeps no other batch from being served
-            if not self._is_known_unreadable(batch_id, error):
-                self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
-            if isinstance(error, UnreadableLog):
-                self._unresumed.discard(batch_id)  # it will not become better
+            self._note_not_resumed(batch_id, error)
             return None
         except Exception as error:  # noqa: BLE001 - as above: a record that makes no sense
             self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
@@ -226,13 +223,14 @@ class Runs:
                 log_batch_end(self._log, state)
         return None if state.is_final else self.enrol(timeline, epoch=epoch)
 
-    def _is_known_unreadable(self, batch_id: str, error: StoreError) -> bool:
-        """Whether that was told already: a queue brings such a batch again and again."""
-        if not isinstance(error, UnreadableLog):
-            return False
-        is_known = batch_id in self._unreadable
-        self._unreadable.add(batch_id)
-        return is_known
+    def _note_not_resumed(self, batch_id: str, error: StoreError) -> None:
+        """Tell of it; of a record that cannot be read only once, as a queue brings it again."""
+        if isinstance(error, UnreadableLog):
+            self._unresumed.discard(batch_id)  # it will not become better
+            if batch_id in self._unreadable:
+                return
+            self._unreadable.add(batch_id)
+        self._log.error("batch_not_resumed", batch_id=batch_id, exc_info=error)
 
     async def _bring_in_order(
         self, batch_id: str, epoch: int, *, is_new: bool
