@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -167,16 +167,23 @@ class Worker:
         await self.store.close()
 
 
-@pytest.mark.slow
-async def test_workers_go_on_without_redis_and_share_again_when_it_is_back(
-    own_redis: RedisServer, prefix: str
-) -> None:
+@asynccontextmanager
+async def two_workers(url: str, prefix: str) -> AsyncIterator[tuple[Worker, Worker]]:
+    """Two that share one upstream, each with a store of its own."""
     door = Door()
-    stores = [await RedisBatchStore.open(own_redis.url, prefix=prefix) for _ in range(2)]
+    stores = [await RedisBatchStore.open(url, prefix=prefix) for _ in range(2)]
     async with (
         aclosing(Worker(stores[0], prefix, door)) as one,
         aclosing(Worker(stores[1], prefix, door)) as other,
     ):
+        yield one, other
+
+
+@pytest.mark.slow
+async def test_workers_go_on_without_redis_and_share_again_when_it_is_back(
+    own_redis: RedisServer, prefix: str
+) -> None:
+    async with two_workers(own_redis.url, prefix) as (one, other):
         runs = [asyncio.create_task(worker.make(200)) for worker in (one, other)]
         await asyncio.sleep(1)
         for _ in range(2):
@@ -199,12 +206,7 @@ async def test_workers_go_on_without_redis_and_share_again_when_it_is_back(
 async def test_flushed_redis_and_forgotten_scripts_are_no_failure(
     own_redis: RedisServer, prefix: str
 ) -> None:
-    door = Door()
-    stores = [await RedisBatchStore.open(own_redis.url, prefix=prefix) for _ in range(2)]
-    async with (
-        aclosing(Worker(stores[0], prefix, door)) as one,
-        aclosing(Worker(stores[1], prefix, door)) as other,
-    ):
+    async with two_workers(own_redis.url, prefix) as (one, other):
         runs = [asyncio.create_task(worker.make(60)) for worker in (one, other)]
         await asyncio.sleep(0.5)
         async with Redis.from_url(own_redis.url) as client:
