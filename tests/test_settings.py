@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slideloom.errors import SettingsError
-from slideloom.settings import Settings, _mask, load_settings, trace_settings
+from slideloom.settings import RequestQuota, Settings, _mask, load_settings, trace_settings
 
 
 def test_defaults_are_the_contracts() -> None:
@@ -79,7 +79,7 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"LANE_START": "0"}, "must be >= 1"),
         ({"LLM_IMAGE_API": "chat"}, "needs LLM_IMAGE_API_KEY"),
         ({"LLM_API_BASE": "openrouter.ai"}, "not a URL"),
-        ({"ALLOWED_ORIGINS": "*"}, "must name the origins"),
+        ({"ALLOWED_ORIGINS": "*"}, "must list names"),
         ({"ALLOWED_ORIGINS": "[x"}, "neither a comma list"),
         ({"API_PREFIX": "api/"}, "API_PREFIX"),
         ({"API_PREFIX": "/assets"}, "API_PREFIX"),
@@ -100,7 +100,21 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"IMAGE_STORE": "s3://bucket/a b"}, "must be like s3://bucket"),
         ({"IMAGE_STORE": "s3://bucket", "AWS_ENDPOINT_URL": "minio:9000"}, "not a URL"),
         ({"IMAGE_STORE": "s3://bucket", "AWS_ACCESS_KEY_ID": "a"}, "both, or neither"),
-        ({"API_TOKENS": "a:b"}, "no support for tokens"),
+        ({"API_TOKENS": "secret"}, "must be name:secret pairs"),
+        ({"API_TOKENS": "a:"}, "must be name:secret pairs"),
+        ({"API_TOKENS": "ä:secret"}, "must be name:secret pairs"),
+        ({"API_TOKENS": "a:se cret"}, "must be name:secret pairs"),
+        ({"API_TOKENS": ","}, "holds no token"),
+        ({"API_TOKENS": "a:s,a:t"}, "twice"),
+        ({"API_TOKENS": "a:s,b:s"}, "twice"),
+        ({"RATE_LIMIT": "many"}, "RATE_LIMIT='many' is not like 600/minute"),
+        ({"RATE_LIMIT": "0/minute"}, "is not like 600/minute"),
+        ({"RATE_LIMIT": "5/week"}, "is not like 600/minute"),
+        ({"MAX_COST_PER_DAY": "nan"}, "MAX_COST_PER_DAY"),
+        ({"MAX_COST_PER_DAY": "-1"}, "MAX_COST_PER_DAY='-1': must be >= 0"),
+        ({"ALLOWED_HOSTS": "*"}, "must list names"),
+        ({"ALLOWED_HOSTS": "http://x"}, "is not a name like"),
+        ({"ALLOWED_HOSTS": "[1"}, "neither a comma list nor a JSON list"),
     ],
 )
 def test_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
@@ -123,11 +137,48 @@ def test_address_of_redis_is_taken(address: str) -> None:
     assert (settings.store, settings.queue) == (address, address)
 
 
-def test_settings_without_effect_are_told() -> None:
-    _, warnings = load_settings({"ALLOWED_HOSTS": "x"})
-    assert warnings == [
-        "ALLOWED_HOSTS has no effect in this version",
-    ]
+def test_tokens_are_secrets_and_weak_ones_are_told() -> None:
+    settings, warnings = load_settings({"API_TOKENS": " a:0123456789abcdef , b:short:er"})
+    assert settings.tokens == {"a": "0123456789abcdef", "b": "short:er"}
+    assert {"0123456789abcdef", "short:er"} <= set(settings.secrets)
+    assert [text for text in warnings if "0123" in text or "short" in text] == []
+    assert [text for text in warnings if "API_TOKENS' b " in text] == warnings
+
+
+def test_error_about_tokens_repeats_none() -> None:
+    with pytest.raises(SettingsError) as wrong:
+        load_settings({"API_TOKENS": "a:good-secret,b good-other"})
+    assert "good" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [
+        ("600/minute", RequestQuota(600, 60)),
+        ("5 / second", RequestQuota(5, 1)),
+        ("7/day", RequestQuota(7, 86_400)),
+        ("0", None),
+    ],
+)
+def test_rate_limit_is_so_many_in_so_long(text: str, quota: RequestQuota | None) -> None:
+    assert load_settings({"RATE_LIMIT": text})[0].request_quota == quota
+
+
+@pytest.mark.parametrize(
+    ("host", "is_exposed"),
+    [
+        ("127.0.0.1", False),
+        ("127.9.9.9", False),
+        ("::1", False),
+        ("localhost", False),
+        ("0.0.0.0", True),  # noqa: S104 - nothing is bound
+        ("::", True),
+        ("192.168.1.5", True),
+        ("my.host", True),
+    ],
+)
+def test_what_is_reached_from_elsewhere_is_exposed(host: str, *, is_exposed: bool) -> None:
+    assert load_settings({"HOST": host})[0].is_exposed is is_exposed
 
 
 def test_env_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:

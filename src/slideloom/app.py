@@ -9,7 +9,6 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -18,12 +17,26 @@ from starlette.types import ASGIApp
 from slideloom.assembly import open_services
 from slideloom.errors import SlideloomError
 from slideloom.settings import Settings
-from slideloom.web import actions, advice, batches, events, exports, ops, sessions, slides
-from slideloom.web.guard import Guard
+from slideloom.web import (
+    actions,
+    advice,
+    batches,
+    events,
+    exports,
+    ops,
+    sessions,
+    sign_in,
+    slides,
+)
+from slideloom.web.cross_origin import CrossOrigin
+from slideloom.web.doors import Doors
+from slideloom.web.endpoint import Endpoint
+from slideloom.web.guard import Guard, LastResort
 from slideloom.web.openapi import build_openapi
 from slideloom.web.pages import page_routes
 from slideloom.web.problems import answer_error, answer_http_error
 from slideloom.web.streams import LongResponses
+from slideloom.web.tokens import TokenGate, Tokens
 
 ENDPOINTS = (
     *advice.ENDPOINTS,  # before the batches, whose ids would match their paths
@@ -33,13 +46,16 @@ ENDPOINTS = (
     *exports.ENDPOINTS,
     *slides.ENDPOINTS,
     *sessions.ENDPOINTS,
+    *sign_in.ENDPOINTS,
     *ops.ENDPOINTS,
 )
 """The route table: the router and OpenAPI are both made of it."""
 _EXPOSED = (
     *("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed"),
-    *("Content-Disposition", "X-Missing-Slides"),
+    *("Content-Disposition", "X-Missing-Slides", "RateLimit", "RateLimit-Policy"),
 )
+_OPEN_FOLDERS = ("/static/", "/assets/")
+"""The page's files say nothing; a picture's name is known to those it was told."""
 
 
 def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlette:
@@ -51,18 +67,10 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
             app.state.services = services
             yield
 
+    tokens = Tokens(settings.tokens)
     app = _Application(
         routes=_routes(settings),
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=["*"],
-                expose_headers=_EXPOSED,
-            ),
-            Middleware(Guard),
-        ],
+        middleware=_middleware(settings, tokens),
         exception_handlers={
             SlideloomError: answer_error,
             HTTPException: answer_http_error,
@@ -71,7 +79,38 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
     )
     # A redirect would be built from the caller's own Host header.
     app.router.redirect_slashes = False
+    app.state.tokens = tokens
     return app
+
+
+def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
+    """From the outside in."""
+    prefix = settings.api_prefix
+    gate = Middleware(
+        TokenGate,
+        tokens=tokens,
+        quota=settings.request_quota,
+        open_paths=[
+            *(_to_path(endpoint, prefix) for endpoint in ENDPOINTS if endpoint.is_open),
+            *("/", f"{prefix}/docs", f"{prefix}/openapi.json"),
+        ],
+        open_folders=_OPEN_FOLDERS,
+    )
+    return [
+        Middleware(
+            Guard,
+            doors=Doors(host=settings.host, hosts=settings.hosts, origins=settings.origins),
+        ),
+        Middleware(
+            CrossOrigin,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        ),
+        Middleware(LastResort),
+        *([gate] if tokens else []),
+    ]
 
 
 class _Application(Starlette):
@@ -90,17 +129,17 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         return Response(describe(), media_type="application/json")
 
     routes: list[BaseRoute] = [
-        Route(
-            prefix + endpoint.path if endpoint.below_prefix else endpoint.path,
-            endpoint.handler,
-            methods=[endpoint.method],
-        )
+        Route(_to_path(endpoint, prefix), endpoint.handler, methods=[endpoint.method])
         for endpoint in ENDPOINTS
     ]
     routes.append(Route(f"{prefix}/openapi.json", openapi))
     routes.append(WebSocketRoute(f"{prefix}/slide/batch/{{batch_id}}/ws", events.websocket))
     images = Path(settings.image_output_dir)
     return [*routes, *page_routes(static=_static_folder(), images=images, prefix=prefix)]
+
+
+def _to_path(endpoint: Endpoint, prefix: str) -> str:
+    return prefix + endpoint.path if endpoint.below_prefix else endpoint.path
 
 
 def _static_folder() -> Path:

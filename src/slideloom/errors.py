@@ -6,6 +6,12 @@ SlideloomError
 │   ├── InvalidRequest        JSON, but not what the route takes
 │   ├── BodyTooLarge          more bytes than the route takes
 │   ├── NotJson               another media type than application/json
+│   ├── MalformedHost         the Host header names no host
+│   ├── WrongHost             the service is not known by that name
+│   ├── ForeignOrigin         another web site's page asks
+│   ├── Unauthorized          no token, or a wrong one
+│   ├── TooManyRequests       more than the token may send
+│   ├── DailyCostReached      the day's money is spent
 │   ├── UnknownBatch          no such batch (any more)
 │   ├── UnknownSlide          no such slide in the batch
 │   │   └── UnknownVersion        no such picture of the slide
@@ -114,6 +120,57 @@ class NotJson(RequestError):
     def __init__(self, media_type: str) -> None:
         super().__init__(f"media type {media_type!r}")
         self.media_type = media_type
+
+
+class MalformedHost(RequestError):
+    """The Host header is missing, doubled, or names no host."""
+
+
+class WrongHost(RequestError):
+    """The service is not known by the name in the Host header."""
+
+    code = "wrong_host"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"host {host!r}")
+        self.host = host
+
+
+class ForeignOrigin(RequestError):
+    """A page of a web site that may not use the API asks."""
+
+    code = "foreign_origin"
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"origin {origin!r}")
+        self.origin = origin
+
+
+class Unauthorized(RequestError):
+    """There is no token, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class TooManyRequests(RequestError):
+    """The token has sent all the requests it may for now."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class DailyCostReached(RequestError):
+    """What may be spent in a day is spent."""
+
+    code = "daily_cost_limit"
+
+    def __init__(self, limit_usd: float, *, retry_after_s: int) -> None:
+        super().__init__(f"${limit_usd:.2f} a day")
+        self.limit_usd = limit_usd
+        self.retry_after_s = retry_after_s
 
 
 class UnknownBatch(RequestError):

@@ -8,6 +8,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -33,13 +34,8 @@ _OLD_NAMES = {
     "AWS_DEFAULT_REGION": "AWS_REGION",
 }
 """The original service's names for settings of ours, and others' for AWS's; the new name wins."""
-_REFUSED = {
-    "API_TOKENS": "tokens",
-}
-"""Contract settings this version does not carry out, and that would be dangerous to ignore."""
-_IGNORED = ("ALLOWED_HOSTS",)
-"""Contract settings this version does not carry out: the operator is told."""
 _SECRETS = (
+    "API_TOKENS",
     "LLM_API_KEY",
     "LLM_IMAGE_API_KEY",
     "AWS_ACCESS_KEY_ID",
@@ -52,7 +48,19 @@ _OBJECT_STORE = re.compile(
 """A bucket and a prefix. Source: Amazon's rules for both, its characters that are safe anywhere."""
 _LONG_KEY = 16
 """Characters from which on the last four give nothing away."""
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}:[!-~]+")
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
+"""A name, all below a name, or an address; ports do not count."""
+_UNITS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_QUOTA = re.compile(rf"0|[1-9][0-9]{{0,8}} ?/ ?({'|'.join(_UNITS_S)})")
 _PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz", "/metrics")
+
+
+class RequestQuota(Struct, frozen=True):
+    """So many requests in so long."""
+
+    count: int
+    window_s: int
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
@@ -86,6 +94,14 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Redis that carries batches to `slideloom worker`; set with STORE. None: made in-process."""
     api_prefix: str = "/api"
     """In front of every API route."""
+    api_tokens: str = ""
+    """Who may use the API, as name:secret pairs (comma list); none: whoever reaches it."""
+    rate_limit: str = "600/minute"
+    """Requests each token may send, in a second, minute, hour or day; 0: any number."""
+    insecure: bool = False
+    """Listen beyond this machine though there are no API_TOKENS."""
+    allowed_hosts: str = ""
+    """Names the service is reached by, besides loopback: comma list or JSON list; *.name too."""
     allowed_origins: str = (
         "http://localhost:3000,http://localhost:5173,http://127.0.0.1:3000,http://127.0.0.1:5173"
     )
@@ -112,6 +128,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Calls at once with one key at first; the service finds out how many the provider takes."""
     max_cost_usd: Annotated[float, Meta(ge=0)] | None = None
     """The most one batch may cost, in US dollars; not set: no limit."""
+    max_cost_per_day: Annotated[float, Meta(ge=0)] | None = None
+    """The most each token may spend in a UTC day, in US dollars; without tokens: all together."""
     cache_ttl_hours: Annotated[float, Meta(ge=0)] = 24
     """Hours in which a like request gets the same picture, unpaid; 0: never."""
     cache_max_mb: Annotated[int, Meta(ge=0)] = 10_240
@@ -162,10 +180,32 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     @property
     def origins(self) -> list[str]:
         """`allowed_origins` as a list."""
-        text = self.allowed_origins.strip()
-        if text.startswith("["):
-            return msgspec.json.decode(text, type=list[str])
-        return [origin.strip() for origin in text.split(",") if origin.strip()]
+        return _read_list(self.allowed_origins)
+
+    @property
+    def hosts(self) -> list[str]:
+        """`allowed_hosts` as a list."""
+        return _read_list(self.allowed_hosts)
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether it listens beyond this machine."""
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() != "localhost"
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """The secret of each name in `api_tokens`."""
+        pairs = [pair.strip().partition(":") for pair in self.api_tokens.split(",") if pair.strip()]
+        return {name.strip(): secret.strip() for name, _, secret in pairs}
+
+    @property
+    def request_quota(self) -> RequestQuota | None:
+        """`rate_limit` in numbers; `None`: no limit."""
+        count, _, unit = self.rate_limit.partition("/")
+        return RequestQuota(int(count), _UNITS_S[unit.strip()]) if int(count) else None
 
     @property
     def current_config(self) -> CurrentConfig:
@@ -188,6 +228,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
             self.aws_session_token,
         )
         parts = [part.strip() for text in texts for part in (text, *text.split(","))]
+        parts += self.tokens.values()
         parts += [urlsplit(address).password or "" for address in (self.store, self.queue)]
         return tuple(sorted({part for part in parts if part}, key=len, reverse=True))
 
@@ -223,14 +264,13 @@ def load_settings(
         )
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error, merged)) from error
-    _check(settings, merged)
-    ignored = [f"{name} has no effect in this version" for name in _IGNORED if name in merged]
+    _check(settings)
     empty = [
         f"{name} is set, but holds no key"
         for name in ("LLM_IMAGE_API_KEY", "LLM_API_KEY")
         if name in merged and not merged[name].strip(", ")
     ]
-    return settings, _misspelt(merged, known) + ignored + empty
+    return settings, _misspelt(merged, known) + empty + _weak_tokens(settings)
 
 
 class TracedSetting(Struct, frozen=True, kw_only=True):
@@ -330,15 +370,17 @@ def _explain(error: msgspec.ValidationError, merged: Mapping[str, str]) -> str:
     return f"{name}={merged.get(name, '')!r}: {message}" if name in merged else str(error)
 
 
-def _check(settings: Settings, merged: Mapping[str, str]) -> None:
-    for name, what in _REFUSED.items():
-        if name in merged:
-            message = f"{name} is set, but this version has no support for {what}; unset it"
-            raise SettingsError(message)
+def _check(settings: Settings) -> None:
     _check_cluster(settings)
-    if not math.isfinite(settings.max_cost_usd or 0.0):
-        message = "MAX_COST_USD must be a number of dollars; leave it empty for no limit"
-        raise SettingsError(message)
+    _check_tokens(settings)
+    limits_usd = {
+        "MAX_COST_USD": settings.max_cost_usd,
+        "MAX_COST_PER_DAY": settings.max_cost_per_day,
+    }
+    for name, limit_usd in limits_usd.items():
+        if not math.isfinite(limit_usd or 0.0):
+            message = f"{name} must be a number of dollars; leave it empty for no limit"
+            raise SettingsError(message)
     if settings.llm_image_api in _NETWORK_APIS and not settings.image_keys:
         message = f"LLM_IMAGE_API={settings.llm_image_api} needs LLM_IMAGE_API_KEY or LLM_API_KEY"
         raise SettingsError(message)
@@ -353,14 +395,60 @@ def _check(settings: Settings, merged: Mapping[str, str]) -> None:
     if not is_path or settings.api_prefix.startswith(_PUBLIC_PATHS):
         message = f"API_PREFIX={settings.api_prefix!r} is not a path like /api"
         raise SettingsError(message)
-    try:
-        wildcard = "*" in settings.origins
-    except msgspec.DecodeError as error:
-        message = "ALLOWED_ORIGINS is neither a comma list nor a JSON list"
-        raise SettingsError(message) from error
-    if wildcard:
-        message = "ALLOWED_ORIGINS must name the origins; * would let any web page spend your money"
+    _check_doors(settings)
+
+
+def _check_doors(settings: Settings) -> None:
+    for name, text in (
+        ("ALLOWED_ORIGINS", settings.allowed_origins),
+        ("ALLOWED_HOSTS", settings.allowed_hosts),
+    ):
+        try:
+            wildcard = "*" in _read_list(text)
+        except msgspec.DecodeError as error:
+            message = f"{name} is neither a comma list nor a JSON list"
+            raise SettingsError(message) from error
+        if wildcard:
+            message = f"{name} must list names; * would let any web page spend your money"
+            raise SettingsError(message)
+    for host in settings.hosts:
+        if _HOST.fullmatch(host) is None:
+            message = f"ALLOWED_HOSTS: {host!r} is not a name like slides.example.com"
+            raise SettingsError(message)
+    if _QUOTA.fullmatch(settings.rate_limit) is None:
+        message = f"RATE_LIMIT={settings.rate_limit!r} is not like 600/minute"
         raise SettingsError(message)
+
+
+def _check_tokens(settings: Settings) -> None:
+    """Nothing of the setting is repeated: it is all secrets."""
+    pairs = [pair.strip() for pair in settings.api_tokens.split(",") if pair.strip()]
+    if settings.api_tokens and not pairs:
+        message = "API_TOKENS is set, but holds no token"
+        raise SettingsError(message)
+    if not all(_TOKEN.fullmatch(pair) for pair in pairs):
+        message = (
+            "API_TOKENS must be name:secret pairs in a comma list; a name has letters, digits"
+            " and . _ -, a secret no spaces"
+        )
+        raise SettingsError(message)
+    if not len(pairs) == len(settings.tokens) == len(set(settings.tokens.values())):
+        message = "API_TOKENS has the same name or the same secret twice"
+        raise SettingsError(message)
+
+
+def _weak_tokens(settings: Settings) -> list[str]:
+    weak = [name for name, secret in settings.tokens.items() if len(secret) < _LONG_KEY]
+    return [
+        f"the secret of API_TOKENS' {name} can be guessed: take {_LONG_KEY} characters or more"
+        for name in weak
+    ]
+
+
+def _read_list(text: str) -> list[str]:
+    if text.lstrip().startswith("["):
+        return msgspec.json.decode(text, type=list[str])
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _check_cluster(settings: Settings) -> None:

@@ -357,6 +357,33 @@ async def test_write_behind_a_number_is_refused_once_the_log_has_moved(store: Ba
         await store.append("b", epoch + 1, [BatchStarted(at_s=4)], at=3)
 
 
+async def test_owner_has_a_list_and_a_count_of_its_own(store: BatchStore) -> None:
+    for number, owner in enumerate(("alice", "bob", "alice", "")):
+        await store.create(f"b{number}", submitted(float(number), owner=owner))
+    await store.create("one slide", submitted(9.0, owner="alice", is_single=True))
+    listed = {
+        owner: [line.batch_id for line in (await store.list_batches(limit=9, owner=owner)).batches]
+        for owner in (None, "alice", "bob", "", "nobody")
+    }
+    assert listed == {
+        None: ["b3", "b2", "b1", "b0"],
+        "alice": ["b2", "b0"],
+        "bob": ["b1"],
+        "": ["b3"],
+        "nobody": [],
+    }
+    assert await store.count_active(owner="alice") == 2
+    assert await store.count_active(owner="nobody") == 0
+
+
+async def test_what_is_forgotten_is_in_no_owners_list(store: BatchStore) -> None:
+    await store.create("b", submitted(owner="alice"))
+    failed = [SlideFailed(at_s=2, place=place, error_code="timeout") for place in (0, 1)]
+    await store.append("b", 1, [*failed, BatchFinished(at_s=3, total_time_s=1)])
+    assert await store.forget_finished(before_s=9, now_s=9) == 1
+    assert (await store.list_batches(limit=9, owner="alice")).batches == ()
+
+
 async def test_active_are_batches_without_an_end(store: BatchStore) -> None:
     assert await store.count_active() == 0
     await begin(store, "a")

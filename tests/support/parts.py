@@ -130,17 +130,19 @@ class MemoryBatchStore:
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
         return self.logs.get(batch_id, [])[after:]
 
-    async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
+    async def list_batches(
+        self, *, limit: int, cursor: str | None = None, owner: str | None = None
+    ) -> Page:
         if cursor is not None:
             raise ValueError(cursor)
-        states = [state for state in self._states() if not state.order.is_single]
+        states = [state for state in self._states(owner) if not state.order.is_single]
         return Page(batches=tuple(map(to_summary, reversed(states)))[:limit], next_cursor=None)
 
     async def find_unfinished(self) -> list[str]:
         return [state.batch_id for state in self._states() if not state.is_final]
 
-    async def count_active(self) -> int:
-        return sum(not (one.is_final or one.order.is_single) for one in self._states())
+    async def count_active(self, *, owner: str | None = None) -> int:
+        return sum(not (one.is_final or one.order.is_single) for one in self._states(owner))
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         self.keys = {text: kept for text, kept in self.keys.items() if kept[0].until_s > now_s}
@@ -154,8 +156,9 @@ class MemoryBatchStore:
             del self.logs[batch_id], self.epochs[batch_id]
         return len(old)
 
-    def _states(self) -> list[BatchState]:
-        return [fold(batch_id, log) for batch_id, log in self.logs.items()]
+    def _states(self, owner: str | None = None) -> list[BatchState]:
+        states = [fold(batch_id, log) for batch_id, log in self.logs.items()]
+        return [state for state in states if owner in {None, state.order.owner}]
 
     async def find_many(self, keys: Collection[str], *, after_s: float) -> dict[str, CachedResult]:
         await asyncio.sleep(0)

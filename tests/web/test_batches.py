@@ -259,7 +259,7 @@ async def test_store_failure_is_503_and_logged_with_its_cause(
 async def test_bug_in_a_handler_is_a_500_problem_with_every_header(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.services.engine, "count_active", lambda: 1 / 0)
+    monkeypatch.setattr(service.services.engine, "count_active", lambda **_: 1 / 0)
     status, body, headers = await service.get("/api/slide/batch/active-count")
     assert (status, body["code"]) == (500, "internal")
     assert headers["X-Request-Id"] == body["request_id"]
@@ -331,5 +331,5 @@ async def test_other_origins_may_not_call_but_configured_ones_may(service: Runni
         ) as answer:
             return answer.status, answer.headers.get("Access-Control-Allow-Origin")
 
-    assert await preflight("https://evil.example") == (400, None)
-    assert await preflight("http://localhost:5173") == (200, "http://localhost:5173")
+    assert await preflight("https://evil.example") == (403, None)
+    assert await preflight("http://localhost:5173") == (204, "http://localhost:5173")

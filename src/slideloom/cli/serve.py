@@ -38,17 +38,37 @@ def serve(
     *,
     host: Annotated[str | None, Parameter(help="Address to listen on (HOST).")] = None,
     port: Annotated[str | None, Parameter(help="Port to listen on (PORT).")] = None,
+    insecure: Annotated[
+        bool,
+        Parameter(
+            negative=(), help="Listen beyond this machine without API_TOKENS: all who reach it pay."
+        ),
+    ] = False,
 ) -> Exit:
     """Serve on http://localhost:8000 until stopped."""
     try:
-        settings, warnings = load_settings(
-            os.environ, env_file=Path(".env"), overrides={"HOST": host, "PORT": port}
-        )
+        overrides = {"HOST": host, "PORT": port, "INSECURE": "1" if insecure else None}
+        settings, warnings = load_settings(os.environ, env_file=Path(".env"), overrides=overrides)
+        refuse_exposed(settings)
         asyncio.run(_serve(settings, tuple(warnings)))
     except (SettingsError, StoreError, CannotListenError) as error:
         print(f"slideloom: {error}", file=sys.stderr)  # noqa: T201 - the command's own voice
         return Exit.USAGE
     return Exit.OK
+
+
+def refuse_exposed(settings: Settings) -> None:
+    """Make sure that not everybody who reaches the port can spend the operator's money.
+
+    Raises:
+        SettingsError: they could, and it is not said that they may.
+    """
+    if settings.is_exposed and not settings.tokens and not settings.insecure:
+        message = (
+            f"HOST={settings.host} is reached from other machines, and without API_TOKENS everybody"
+            " there could make decks at your cost: set API_TOKENS, or start with --insecure"
+        )
+        raise SettingsError(message)
 
 
 class CannotListenError(Exception):

@@ -40,6 +40,8 @@ class BatchOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Instead: a picture that was sent along, by the name it is kept under."""
     is_single: bool = False
     """One slide that somebody waits for: in no list, and ended by a restart."""
+    owner: str = ""
+    """Whose token ordered it; empty: nobody's, as no tokens were in use."""
     names_pages: bool = True
     """Whether page numbers stand in the pictures' names."""
 

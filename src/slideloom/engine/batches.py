@@ -235,9 +235,11 @@ class BatchEngine:
         """
         return await self._work.get(batch_id)
 
-    async def list_batches(self, *, limit: int, cursor: str | None) -> Page:
-        """Batches, newest first; unfinished ones as they stand now."""
-        page = await self._store.list_batches(limit=limit, cursor=cursor)
+    async def list_batches(
+        self, *, limit: int, cursor: str | None, owner: str | None = None
+    ) -> Page:
+        """Batches, newest first, all or an owner's; unfinished ones as they stand now."""
+        page = await self._store.list_batches(limit=limit, cursor=cursor, owner=owner)
         states = [self._work.find_live(line.batch_id) for line in page.batches]
         batches = tuple(
             line if state is None else to_summary(state)
@@ -257,9 +259,9 @@ class BatchEngine:
         """The keys that were refused, in words."""
         return self._maker.lanes.list_stops()
 
-    async def count_active(self) -> int:
-        """How many batches have not ended, wherever they are made."""
-        return await self._work.count_active()
+    async def count_active(self, *, owner: str | None = None) -> int:
+        """How many batches have not ended, all or an owner's, wherever they are made."""
+        return await self._work.count_active(owner=owner)
 
     def active_count(self) -> int:
         """How many batches are made in this process."""

@@ -20,6 +20,12 @@ from slideloom.logs import Log
 from slideloom.metrics import Metrics
 
 
+def _name(state: BatchState) -> dict[str, str]:
+    """Whose document it is, of which batch."""
+    names = {"batch_id": state.batch_id, "session_id": state.order.session_id}
+    return {**names, "owner": state.order.owner} if state.order.owner else names
+
+
 def log_batch_start(log: Log, state: BatchState, *, places: Sequence[int] = ()) -> None:
     """The order was taken; or the slides at `places` are made once more."""
     order = state.order
@@ -34,8 +40,7 @@ def log_batch_start(log: Log, state: BatchState, *, places: Sequence[int] = ()) 
         aspect_ratio=order.aspect_ratio,
         action="batch_generate_start",
         document={
-            "batch_id": state.batch_id,
-            "session_id": order.session_id,
+            **_name(state),
             "created_at": to_iso(state.created_at_s),
             "request": order,
             "made_again": [order.slides[place].id for place in places],
@@ -70,8 +75,7 @@ def log_slide_end(
         details=details,
         action="slide_generate" if order.is_single else f"slide_{place + 1:03d}",
         document={
-            "batch_id": state.batch_id,
-            "session_id": order.session_id,
+            **_name(state),
             "status": "done" if isinstance(end, SlideDone) else "error",
             "slide": slide,
             "final_prompt": prompt,
@@ -135,8 +139,7 @@ def log_batch_end(log: Log, state: BatchState) -> None:
         summary=summary,
         action="batch_generate_complete",
         document={
-            "batch_id": state.batch_id,
-            "session_id": state.order.session_id,
+            **_name(state),
             "status": state.status,
             "summary": summary,
             "slides": [

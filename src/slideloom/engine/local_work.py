@@ -92,10 +92,12 @@ class LocalWork:
         """See `BatchWork`."""
         return [run.state for run in self.runs.roster.runs.values()]
 
-    async def count_active(self) -> int:
+    async def count_active(self, *, owner: str | None = None) -> int:
         """See `BatchWork`: here every batch without an end is live."""
-        states = self.list_live()
-        return sum(not (state.is_final or state.order.is_single) for state in states)
+        return sum(
+            not (state.is_final or state.order.is_single) and owner in {None, state.order.owner}
+            for state in self.list_live()
+        )
 
     def forget_ended(self) -> None:
         """See `BatchWork`."""

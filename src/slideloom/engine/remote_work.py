@@ -133,9 +133,9 @@ class RemoteWork:
         """See `BatchWork`: none is."""
         return []
 
-    async def count_active(self) -> int:
+    async def count_active(self, *, owner: str | None = None) -> int:
         """See `BatchWork`."""
-        return await self._store.count_active()
+        return await self._store.count_active(owner=owner)
 
     def forget_ended(self) -> None:
         """See `BatchWork`: what is asked for is looked up in the store anyway."""

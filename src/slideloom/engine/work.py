@@ -90,8 +90,8 @@ class BatchWork(Protocol):
         """All batches that are made in this process."""
         ...
 
-    async def count_active(self) -> int:
-        """How many batches have not ended, wherever they are made; single slides apart."""
+    async def count_active(self, *, owner: str | None = None) -> int:
+        """How many batches have not ended, all or an owner's; single slides apart."""
         ...
 
     def forget_ended(self) -> None:

@@ -137,8 +137,10 @@ class BatchStore(Protocol):
         """The batch's events behind number `after`, in order; empty when unknown."""
         ...
 
-    async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
-        """The index, newest first; single slides are not in it.
+    async def list_batches(
+        self, *, limit: int, cursor: str | None = None, owner: str | None = None
+    ) -> Page:
+        """The index, or an owner's part of it, newest first; single slides are not in it.
 
         Raises:
             ValueError: the cursor is not one of ours.
@@ -149,8 +151,8 @@ class BatchStore(Protocol):
         """The ids of all batches whose log has no end, oldest first."""
         ...
 
-    async def count_active(self) -> int:
-        """How many batches have no end, single slides apart."""
+    async def count_active(self, *, owner: str | None = None) -> int:
+        """How many batches, or of an owner's, have no end; single slides apart."""
         ...
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:

@@ -135,7 +135,8 @@ class RedisBatchStore:
         first = encode_event(submitted)
         is_single = "1" if submitted.order.is_single else ""
         named = ("", "", "") if key is None else (key.text, key.digest, repr(key.until_s))
-        head = (batch_id, _new_token(), repr(submitted.at_s), is_single, *named)
+        owner = submitted.order.owner
+        head = (batch_id, _new_token(), repr(submitted.at_s), is_single, *named, owner)
 
         async def take(redis: Redis) -> Any:  # noqa: ANN401 - as the script answers
             server_s, _ = await redis.time()
@@ -188,9 +189,12 @@ class RedisBatchStore:
             batch_id, _bodies(await self._ask(lambda r: r.xrange(log, f"{after + 1}-0")))
         )
 
-    async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
+    async def list_batches(
+        self, *, limit: int, cursor: str | None = None, owner: str | None = None
+    ) -> Page:
         """See `BatchStore`."""
-        found = await self._find_created(*parse_cursor(cursor), count=limit + 1)
+        index = self._created_key(owner)
+        found = await self._find_created(index, *parse_cursor(cursor), count=limit + 1)
         shown = found[:limit]
         return Page(
             batches=tuple([line async for line in self._summarize([name for name, _ in shown])]),
@@ -202,9 +206,9 @@ class RedisBatchStore:
         found = await self._ask(lambda redis: redis.zrange(f"{self._prefix}unfinished", 0, -1))
         return [batch_id.decode() for batch_id in found]
 
-    async def count_active(self) -> int:
+    async def count_active(self, *, owner: str | None = None) -> int:
         """See `BatchStore`."""
-        names = [f"{self._prefix}unfinished", f"{self._prefix}created"]  # singles are in one only
+        names = [f"{self._prefix}unfinished", self._created_key(owner)]  # singles are in one only
         return int(await self._ask(lambda redis: redis.zintercard(2, names)))
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
@@ -275,10 +279,9 @@ class RedisBatchStore:
             raise StoreUnusable(message)
 
     async def _find_created(
-        self, created_at_s: float, last_id: str, *, count: int
+        self, name: str, created_at_s: float, last_id: str, *, count: int
     ) -> list[tuple[str, float]]:
         """Batches of the list older than that one, newest first, ties by id, and when created."""
-        name = f"{self._prefix}created"
         pipe = self._link.client.pipeline(transaction=False)
         pipe.zrange(name, repr(created_at_s), repr(created_at_s), **_DOWN)
         pipe.zrange(name, f"({created_at_s!r}", "-inf", **_DOWN, offset=0, num=count)
@@ -296,6 +299,10 @@ class RedisBatchStore:
             with suppress(UnreadableLog):
                 yield to_summary(fold(batch_id, decode_log(batch_id, _bodies(log))))
             await asyncio.sleep(0)  # a long log takes milliseconds: others first
+
+    def _created_key(self, owner: str | None) -> str:
+        """The list of all batches, or of an owner's."""
+        return f"{self._prefix}created" if owner is None else f"{self._prefix}created:{owner}"
 
     def _log_key(self, batch_id: str) -> str:
         return f"{self._prefix}{{batch:{batch_id}}}:events"

@@ -50,7 +50,8 @@ CREATE: Final = (
     _HEAD
     + _ADD
     + """
-local token, created_at_s, is_single, text, digest, until_s, latest_s = unpack(ARGV, 2, 8)
+local token, created_at_s, is_single = unpack(ARGV, 2, 4)
+local text, digest, until_s, owner, latest_s = unpack(ARGV, 5, 9)
 if redis.call('HEXISTS', answers, token) == 1 then return batch end
 if tonumber(redis.call('TIME')[1]) >= tonumber(latest_s) then
     return redis.error_reply('ERR the order came too late: nobody waits for it any more')
@@ -68,15 +69,18 @@ if text ~= '' then
     redis.call('HSET', once, text, until_s .. ' ' .. digest .. ' ' .. batch)
     redis.call('HSET', meta, 'named_until_s', until_s)
 end
-redis.call('HSET', meta, 'epoch', 1, 'created_at_s', created_at_s)
-if is_single == '' then redis.call('ZADD', created, created_at_s, batch) end
-add(token, 'open', created_at_s, 9)
+redis.call('HSET', meta, 'epoch', 1, 'created_at_s', created_at_s, 'owner', owner)
+if is_single == '' then
+    redis.call('ZADD', created, created_at_s, batch)
+    redis.call('ZADD', created .. ':' .. owner, created_at_s, batch)
+end
+add(token, 'open', created_at_s, 10)
 return batch
 """
 )
 """Of: batch, token, created_at_s, '1' for a single slide, key ('': none), its digest, its until_s,
-the second of the server's clock from which on it is too late, the first event. The batch that the
-key stands for; nothing when for another request."""
+the owner, the second of the server's clock from which on it is too late, the first event. The
+batch that the key stands for; nothing when for another request."""
 
 LEASE: Final = (
     _HEAD
@@ -133,6 +137,8 @@ for _, id in ipairs(old) do
     if named_until_s and tonumber(named_until_s) > tonumber(now_s) then
         kept = kept + 1
     else
+        local owner = redis.call('HGET', stem .. 'meta', 'owner') or ''
+        redis.call('ZREM', created .. ':' .. owner, id)
         redis.call('UNLINK', stem .. 'meta', stem .. 'events', stem .. 'answers')
         redis.call('ZREM', finished, id)
         redis.call('ZREM', created, id)

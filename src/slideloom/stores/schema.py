@@ -58,7 +58,17 @@ create index once_by_end on once (until_s);
 create index batch_unfinished on batch (created_at_s) where finished_at_s is null;
 create index batch_by_end on batch (finished_at_s) where finished_at_s is not null;
 """
-MIGRATIONS: Final = {1: _BATCHES, 2: _RESULTS, 3: _KEYS}
+_OWNERS = """
+alter table batch add column owner text not null default '';
+create index batch_by_owner on batch (owner, created_at_s desc, id desc);
+create table spending (
+    owner text not null,
+    day text not null,
+    usd real not null,
+    primary key (owner, day)
+) without rowid;
+"""
+MIGRATIONS: Final = {1: _BATCHES, 2: _RESULTS, 3: _KEYS, 4: _OWNERS}
 """What makes version n of version n - 1; a new file goes through all of them."""
 SCHEMA_VERSION: Final = max(MIGRATIONS)
 """Of the file; a newer file is refused, an older one migrated forward."""

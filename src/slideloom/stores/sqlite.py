@@ -72,8 +72,8 @@ class SqliteBatchStore:
         self, batch_id: str, submitted: BatchSubmitted, *, key: OnceKey | None = None
     ) -> str:
         """See `BatchStore`."""
-        first = encode_event(submitted)
-        return await self._ask(lambda db: _create(db, batch_id, first, key))
+        first, owner = encode_event(submitted), submitted.order.owner
+        return await self._ask(lambda db: _create(db, batch_id, first, key, owner=owner))
 
     async def lease(self, batch_id: str) -> int:
         """See `BatchStore`."""
@@ -95,15 +95,18 @@ class SqliteBatchStore:
         """See `BatchStore`."""
         return decode_log(batch_id, await self._ask(lambda db: _read(db, batch_id, after)))
 
-    async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
+    async def list_batches(
+        self, *, limit: int, cursor: str | None = None, owner: str | None = None
+    ) -> Page:
         """See `BatchStore`."""
         created_at_s, last_id = parse_cursor(cursor)
+        whose, names = _of(owner)
         rows = await self._ask(
             lambda db: db.execute(
-                "select id, created_at_s, summary from batch"
-                " where summary is not null and (created_at_s, id) < (?, ?)"
+                f"select id, created_at_s, summary from batch where {whose}"  # noqa: S608 - a constant
+                " and summary is not null and (created_at_s, id) < (?, ?)"
                 " order by created_at_s desc, id desc limit ?",
-                (created_at_s, last_id, limit + 1),
+                (*names, created_at_s, last_id, limit + 1),
             ).fetchall()
         )
         shown = rows[:limit]
@@ -121,10 +124,14 @@ class SqliteBatchStore:
         )
         return [row[0] for row in rows]
 
-    async def count_active(self) -> int:
+    async def count_active(self, *, owner: str | None = None) -> int:
         """See `BatchStore`."""
-        query = "select count(*) from batch where finished_at_s is null and summary is not null"
-        return int((await self._ask(lambda db: db.execute(query).fetchone()))[0])
+        whose, names = _of(owner)
+        query = (
+            f"select count(*) from batch where {whose}"  # noqa: S608 - a constant
+            " and finished_at_s is null and summary is not null"
+        )
+        return int((await self._ask(lambda db: db.execute(query, names).fetchone()))[0])
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""
@@ -164,7 +171,14 @@ def _same_file(path: Path) -> Callable[[], None]:
     return check
 
 
-def _create(db: sqlite3.Connection, batch_id: str, first: Encoded, key: OnceKey | None) -> str:
+def _of(owner: str | None) -> tuple[str, tuple[str, ...]]:
+    """The condition on an owner's batches, and what stands for its question mark."""
+    return ("true", ()) if owner is None else ("owner = ?", (owner,))
+
+
+def _create(
+    db: sqlite3.Connection, batch_id: str, first: Encoded, key: OnceKey | None, *, owner: str
+) -> str:
     if key is not None:
         taken = _find_taken(db, key, now_s=first.event.at_s)
         if taken is not None:
@@ -174,8 +188,8 @@ def _create(db: sqlite3.Connection, batch_id: str, first: Encoded, key: OnceKey 
             (key.text, key.digest, batch_id, key.until_s),
         )
     db.execute(
-        "insert into batch (id, epoch, created_at_s) values (?, 1, ?)",
-        (batch_id, first.event.at_s),
+        "insert into batch (id, epoch, created_at_s, owner) values (?, 1, ?, ?)",
+        (batch_id, first.event.at_s, owner),
     )
     _append(db, batch_id, 1, [first])
     return batch_id

@@ -13,6 +13,7 @@ from slideloom.engine.timeline import Timeline
 from slideloom.errors import UnknownVersion
 from slideloom.web.batches import BATCH_ID, POLL_AFTER_S, locate, show_status
 from slideloom.web.bodies import json_response, read_json_or_nothing
+from slideloom.web.callers import get_named_batch
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.problems import reader_language
 
@@ -26,31 +27,40 @@ class RetryRequest(Struct, frozen=True, kw_only=True):
 
 async def cancel(request: Request) -> Response:
     """Stop a batch: no new attempts, those under way are given up."""
-    timeline = await services(request).engine.cancel(request.path_params["batch_id"])
-    return _answer(request, timeline)
+    batch_id = await _name_batch(request)
+    return _answer(request, await services(request).engine.cancel(batch_id))
 
 
 async def retry(request: Request) -> Response:
     """Make again what is not done."""
     asked = await read_json_or_nothing(request, RetryRequest)
-    engine = services(request).engine
     slide_ids = None if asked is None else asked.slide_ids
-    return _answer(request, await engine.retry(request.path_params["batch_id"], slide_ids))
+    batch_id = await _name_batch(request)
+    return _answer(request, await services(request).engine.retry(batch_id, slide_ids))
 
 
 async def regenerate(request: Request) -> Response:
     """Make a new version of one slide."""
-    batch_id, slide_id = request.path_params["batch_id"], request.path_params["slide_id"]
+    batch_id, slide_id = await _name_batch(request), request.path_params["slide_id"]
     return _answer(request, await services(request).engine.regenerate(batch_id, slide_id))
 
 
 async def restore(request: Request) -> Response:
     """Show an earlier version of one slide again."""
-    batch_id, slide_id = request.path_params["batch_id"], request.path_params["slide_id"]
+    batch_id, slide_id = await _name_batch(request), request.path_params["slide_id"]
     number = request.path_params["version"]
     if re.fullmatch(r"[0-9]{1,9}", number) is None:
         raise UnknownVersion(slide_id, number)
     return _answer(request, await services(request).engine.restore(batch_id, slide_id, int(number)))
+
+
+async def _name_batch(request: Request) -> str:
+    """The batch that the path names, made sure to be the caller's.
+
+    Raises:
+        UnknownBatch: there is none, or it is another one's.
+    """
+    return (await get_named_batch(request)).state.batch_id
 
 
 def _answer(request: Request, timeline: Timeline) -> Response:

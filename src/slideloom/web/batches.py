@@ -4,12 +4,11 @@ import uuid
 from collections.abc import AsyncIterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from slideloom.assembly import Services
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.events import BatchOrder
@@ -24,6 +23,7 @@ from slideloom.domain.status import BatchAnswer, BatchStatus, BatchSummary, to_a
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
 from slideloom.web.bodies import json_response, read_count, read_json
+from slideloom.web.callers import find_caller, get_batch, get_named_batch, to_owner
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.once import ONCE_KEY, REPLAYED, read_once_key
 from slideloom.web.problems import reader_language
@@ -58,7 +58,7 @@ async def generate(request: Request) -> Response:
     parts.engine.refuse_if_stopping()
     asked = await read_json(request, GenerateRequest)
     key = read_once_key(request, asked)
-    order = await _take_order(parts, asked)
+    order = await _take_order(request, asked)
     timeline, is_replayed = await parts.engine.submit_once(order, key)
     language = reader_language(request)
     headers = locate(request, timeline)
@@ -76,13 +76,13 @@ async def generate(request: Request) -> Response:
 
 async def estimate(request: Request) -> Response:
     """What the deck would cost and how long it would take; nothing is paid."""
-    parts = services(request)
-    order = await _take_order(parts, await read_json(request, GenerateRequest))
-    return json_response(await parts.engine.estimate(order))
+    order = await _take_order(request, await read_json(request, GenerateRequest))
+    return json_response(await services(request).engine.estimate(order))
 
 
-async def _take_order(parts: Services, asked: GenerateRequest) -> BatchOrder:
+async def _take_order(request: Request, asked: GenerateRequest) -> BatchOrder:
     """The order; a picture that came along for its style is kept."""
+    parts = services(request)
     order = to_order(
         asked,
         session_id=str(uuid.uuid4()),
@@ -91,6 +91,7 @@ async def _take_order(parts: Services, asked: GenerateRequest) -> BatchOrder:
         cost_limit_usd=parts.settings.max_cost_usd,
         new_id=lambda: str(uuid.uuid4()),
     )
+    order = structs.replace(order, owner=to_owner(request))
     picture = read_data_url(asked)
     return order if picture is None else await parts.engine.keep_reference(order, picture)
 
@@ -112,7 +113,7 @@ async def _answer_when_finished(
 async def status(request: Request) -> Response:
     """How the batch named in the body is."""
     asked = await read_json(request, StatusRequest)
-    timeline = await services(request).engine.get(asked.batch_id)
+    timeline = await get_batch(request, asked.batch_id)
     return json_response(show_status(timeline, reader_language(request)))
 
 
@@ -121,7 +122,7 @@ async def show(request: Request) -> Response:
     batch_id = request.path_params["batch_id"]
     if batch_id in _POST_ONLY:
         raise HTTPException(405, headers={"Allow": "POST"})
-    timeline = await services(request).engine.get(batch_id)
+    timeline = await get_named_batch(request)
     language = reader_language(request)
     tag = f'W/"{timeline.state.seq}-{language}"'
     headers = {"ETag": tag, "Vary": "Accept-Language", "Cache-Control": "no-cache"}
@@ -136,7 +137,9 @@ async def list_batches(request: Request) -> Response:
     limit = read_count(request, "limit", most=_LIST_MOST, default=_LIST_LIMIT)
     try:
         page = await services(request).engine.list_batches(
-            limit=limit, cursor=request.query_params.get("cursor")
+            limit=limit,
+            cursor=request.query_params.get("cursor"),
+            owner=find_caller(request.scope),
         )
     except ValueError as error:
         message = "not a cursor of ours"
@@ -146,7 +149,8 @@ async def list_batches(request: Request) -> Response:
 
 async def active_count(request: Request) -> Response:
     """How many batches have not ended."""
-    return json_response(ActiveCount(await services(request).engine.count_active()))
+    owner = find_caller(request.scope)
+    return json_response(ActiveCount(await services(request).engine.count_active(owner=owner)))
 
 
 def locate(request: Request, timeline: Timeline) -> dict[str, str]:

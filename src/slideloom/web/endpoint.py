@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from slideloom.assembly import Services
@@ -47,7 +47,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Below the API prefix, unless `below_prefix` is false; in Starlette's notation."""
     handler: Handler
     summary: str
-    tag: Literal["Batches", "Single slides", "Exports", "Advice", "Operations"]
+    tag: Literal["Batches", "Single slides", "Exports", "Advice", "Operations", "Access"]
     """Under which the reference lists it."""
     answers: Mapping[int, Any]
     """Success status → type of the JSON body; `None` for no body, or one that is not JSON."""
@@ -62,6 +62,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """One such body."""
     parameters: tuple[Parameter, ...] = ()
     below_prefix: bool = True
+    is_open: bool = False
+    """Whether it is answered without a token, too."""
 
     @property
     def plain_path(self) -> str:
@@ -69,7 +71,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return self.path.replace(":text}", "}")
 
 
-def services(request: Request) -> Services:
+def services(request: HTTPConnection) -> Services:
     """The service's parts, opened by the app's lifespan."""
     parts: Services = request.app.state.services
     return parts

@@ -11,14 +11,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from slideloom.assembly import Services
 from slideloom.domain.feed import FeedItem
 from slideloom.domain.messages import Language
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest, SlideloomError, StoreError
 from slideloom.web.batches import BATCH_ID
+from slideloom.web.callers import get_named_batch
 from slideloom.web.connections import WritePiece
-from slideloom.web.endpoint import Endpoint, Parameter, services
+from slideloom.web.endpoint import Endpoint, Parameter
 from slideloom.web.problems import reader_language
 from slideloom.web.streams import LongResponse, run_to_first_wait
 
@@ -45,7 +45,7 @@ async def events(request: Request) -> Response:
         if last_seen
         else _read_after(request.query_params.get("after"), _AFTER)
     )
-    timeline = await services(request).engine.get(request.path_params["batch_id"])
+    timeline = await get_named_batch(request)
     return LongResponse(
         _Reader(timeline, after=after, language=_read_language(request)).read,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -55,10 +55,9 @@ async def events(request: Request) -> Response:
 
 async def websocket(socket: WebSocket) -> None:
     """The same over WebSocket, one JSON object a message."""
-    parts: Services = socket.app.state.services
     try:
         after = _read_after(socket.query_params.get("after"), _AFTER)
-        timeline = await parts.engine.get(socket.path_params["batch_id"])
+        timeline = await get_named_batch(socket)
     except SlideloomError as error:
         await socket.accept()  # else browsers are told nothing of the reason
         await socket.close(_to_close_code(error), error.code)

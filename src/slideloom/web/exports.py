@@ -16,6 +16,7 @@ from slideloom.domain.status import ASSETS_PATH
 from slideloom.exports.exporter import FileKind, MadeFile
 from slideloom.web.batches import BATCH_ID
 from slideloom.web.bodies import read_json
+from slideloom.web.callers import get_named_batch
 from slideloom.web.endpoint import Endpoint, Handler, services
 
 _TYPES = {
@@ -108,9 +109,8 @@ async def export_project(request: Request) -> Response:
 
 
 async def _find_album(request: Request) -> Album:
-    parts = services(request)
-    timeline = await parts.engine.get(request.path_params["batch_id"])
-    return await parts.exporter.find_pages(to_album(timeline.state))
+    timeline = await get_named_batch(request)
+    return await services(request).exporter.find_pages(to_album(timeline.state))
 
 
 def _to_album(project: Project) -> Album:

@@ -5,11 +5,14 @@ import time
 import uuid
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slideloom.assembly import Services
+from slideloom.errors import RequestError
 from slideloom.tracing import Span, Tracer, read_trace, within
+from slideloom.web.callers import find_caller
+from slideloom.web.doors import Doors
 from slideloom.web.problems import answer_error
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,16 +32,20 @@ _FIRST_BAD_STATUS, _FIRST_FAULT_STATUS = 400, 500
 class Guard:
     """ASGI middleware; the log is that of the app's services, once they are open."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, doors: Doors) -> None:
         self._app = app
+        self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, dressed."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        if scope["type"] == "websocket":
+            await self._let_in(scope, receive, send)
+            return
         tracer = Tracer() if scope["path"].startswith(_QUIET) else _services(scope).tracer
         span = tracer.begin(
             "request",
@@ -55,12 +62,13 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, *, request_id: str, span: Span
     ) -> None:
         started_s = time.perf_counter()
-        status, is_answered = 500, False
+        status = 500
 
         async def send_dressed(message: Message) -> None:
-            nonlocal status, is_answered
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, is_answered = message["status"], True
+                status = message["status"]
+                scope["state"][_ANSWERED] = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 for name, value in _HEADERS.items():
@@ -68,18 +76,13 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_dressed)
+            await self._let_in(scope, receive, send_dressed)
         except ClientDisconnect:
             status = _CLIENT_GONE
-        except Exception as error:
-            _services(scope).log.error("request_crashed", request_id=request_id, exc_info=error)
-            if is_answered:
-                raise  # the server closes the connection: the answer is visibly cut
-            answer = await answer_error(Request(scope), error)
-            await answer(scope, receive, send_dressed)
         finally:
             _note_end(span, scope, status)
             if status >= _FIRST_BAD_STATUS or not scope["path"].startswith(_QUIET):
+                caller = find_caller(scope)
                 _services(scope).log.info(
                     "request",
                     request_id=request_id,
@@ -87,7 +90,53 @@ class Guard:
                     path=scope["path"],
                     status=status,
                     seconds=round(time.perf_counter() - started_s, 4),
+                    **({} if caller is None else {"caller": caller}),
                 )
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._doors.check(scope)
+        except RequestError as error:
+            await _refuse(scope, receive, send, error)
+        else:
+            await self._app(scope, receive, send)
+
+
+class LastResort:
+    """ASGI middleware around the handlers: what nobody caught becomes an answer, and is logged.
+
+    Below what lets other sites' pages read answers, so that they can read this one, too.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through; give an answer if there is none."""
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            raise
+        except RequestError as error:
+            await _refuse(scope, receive, send, error)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            request_id = scope["state"]["request_id"]
+            _services(scope).log.error("request_crashed", request_id=request_id, exc_info=error)
+            if _ANSWERED in scope["state"]:
+                raise  # the server closes the connection: the answer is visibly cut
+            await _refuse(scope, receive, send, error)
+
+
+_ANSWERED = "is_answered"
+"""In a request's state, once its answer has begun."""
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
+    """Answer with the problem; a WebSocket handshake is answered so, too."""
+    answer = await answer_error(HTTPConnection(scope), error)
+    await answer(scope, receive, send)
 
 
 def _note_end(span: Span, scope: Scope, status: int) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from slideloom.clock import wall_s
 from slideloom.domain.keys import OnceKey, to_digest
 from slideloom.errors import InvalidRequest
+from slideloom.web.callers import to_owner
 from slideloom.web.endpoint import Parameter
 
 _KEPT_S = 24 * 3600.0
@@ -45,4 +46,7 @@ def read_once_key(request: Request, asked: Struct) -> OnceKey | None:
         message = "must be 1 to 255 visible ASCII characters"
         raise InvalidRequest(message, ("header", _HEADER))
     digest = to_digest(request.scope["path"].encode(), msgspec.json.encode(asked))
+    owner = to_owner(request)
+    # No key has a blank, so nobody's stands for another's.
+    text = f"{owner} {text}" if owner else text
     return OnceKey(text=text, digest=digest, until_s=wall_s() + _KEPT_S)

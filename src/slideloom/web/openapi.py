@@ -11,6 +11,11 @@ from slideloom.web.endpoint import Endpoint, Parameter
 from slideloom.web.problems import Problem
 
 _BYTES = {"type": "string", "format": "binary"}
+_OPEN: list[dict[str, list[str]]] = []
+_BY_TOKEN: list[dict[str, list[str]]] = [{"token": []}, {}]
+"""With a token; or, where the service has none, without."""
+_AT_THE_DOOR, _AT_THE_GATE = (400, 403, 421), (401, 429)
+"""Statuses of problem answers that any request may get: for its headers; for its token."""
 _REF = "#/components/schemas/{name}"
 
 
@@ -36,7 +41,10 @@ def build_openapi(endpoints: Iterable[Endpoint], *, prefix: str) -> bytes:
             },
             "servers": [{"url": "/"}],
             "paths": paths,
-            "components": {"schemas": components},
+            "components": {
+                "schemas": components,
+                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            },
         }
     )
 
@@ -56,6 +64,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "responses": _responses(endpoint, schema_of),
+        "security": _OPEN if endpoint.is_open else _BY_TOKEN,
     }
     if endpoint.parameters:
         operation["parameters"] = [
@@ -91,7 +100,8 @@ def _responses(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
             responses[str(status)]["content"] = content
         elif endpoint.media_type is not None:
             responses[str(status)]["content"] = {endpoint.media_type: {"schema": _BYTES}}
-    for status in endpoint.problems:
+    doors = _AT_THE_DOOR if endpoint.is_open else (*_AT_THE_DOOR, *_AT_THE_GATE)
+    for status in sorted({*endpoint.problems, *doors}):
         responses.setdefault(
             str(status),
             {

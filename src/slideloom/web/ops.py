@@ -77,6 +77,7 @@ ENDPOINTS = (
         tag="Operations",
         answers={200: Health},
         below_prefix=False,
+        is_open=True,
     ),
     Endpoint(
         method="GET",
@@ -86,6 +87,7 @@ ENDPOINTS = (
         tag="Operations",
         answers={200: Readiness, 503: Readiness},
         below_prefix=False,
+        is_open=True,
     ),
     Endpoint(
         method="GET",

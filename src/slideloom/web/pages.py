@@ -33,6 +33,8 @@ _PREFIX_META = 'name="api-prefix" content="/api"'
 """Where the page reads the API's prefix."""
 _PROVIDER_META = 'name="provider" content=""'
 """Where it reads who makes the pictures, so that it need not ask before it shows anything."""
+_SIGN_IN_META = 'name="sign-in" content=""'
+"""Where it reads whether the service wants a token."""
 _ENGLISH, _CHINESE = ('<html lang="en">', "/words-en.js"), ('<html lang="zh-CN">', "/words-zh.js")
 """What it says of its language before the script has a look at what the reader chose."""
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
@@ -89,6 +91,8 @@ def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
         text = text.replace(_PREFIX_META, f'name="api-prefix" content="{prefix}"')
         maker = html.escape(f"{provider.name} {provider.model}")
         text = text.replace(_PROVIDER_META, f'name="provider" content="{maker}"')
+        if request.app.state.tokens:
+            text = text.replace(_SIGN_IN_META, 'name="sign-in" content="needed"')
         headers = {"Content-Security-Policy": PAGE_CSP, "Cache-Control": "no-cache"}
         headers["Vary"] = "Accept-Language"
         return HTMLResponse(text, headers=headers)

@@ -16,9 +16,12 @@ from slideloom.domain.batch import SlideState
 from slideloom.domain.messages import Language, slide_error_message
 from slideloom.errors import (
     BodyTooLarge,
+    DailyCostReached,
+    ForeignOrigin,
     InvalidRequest,
     KeyReused,
     MalformedBody,
+    MalformedHost,
     NoPictures,
     NotJson,
     NotTakenUp,
@@ -29,11 +32,14 @@ from slideloom.errors import (
     Stopping,
     StorageFull,
     StoreError,
+    TooManyRequests,
+    Unauthorized,
     UnknownBatch,
     UnknownSession,
     UnknownSlide,
     UnknownVersion,
     UnreadableLog,
+    WrongHost,
 )
 from slideloom.web.endpoint import services
 
@@ -117,6 +123,12 @@ _STATUS: dict[type[SlideloomError], int] = {
     InvalidRequest: 422,
     BodyTooLarge: 413,
     NotJson: 415,
+    MalformedHost: 400,
+    WrongHost: 421,
+    ForeignOrigin: 403,
+    Unauthorized: 401,
+    TooManyRequests: 429,
+    DailyCostReached: 429,
     NoPictures: 409,
     KeyReused: 422,
     SlideUnderWay: 409,
@@ -146,6 +158,36 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
     NotJson: {
         "en": "Send the body as JSON, with Content-Type: application/json.",
         "zh": "请以 JSON 发送请求体，并设置 Content-Type: application/json。",
+    },
+    MalformedHost: {
+        "en": "The request needs one Host header with the name of this service.",
+        "zh": "请求需要且只能有一个 Host 头，写明本服务的名称。",
+    },
+    WrongHost: {
+        "en": "This service does not answer to the name {0.host}. If it is one of its names,"
+        " add it to the setting ALLOWED_HOSTS.",
+        "zh": "本服务不接受名称 {0.host}。如果它确实是本服务的名称，请加入设置 ALLOWED_HOSTS。",
+    },
+    ForeignOrigin: {
+        "en": "Pages of {0.origin} may not use this service. If they should, add that origin to"
+        " the setting ALLOWED_ORIGINS.",
+        "zh": "来自 {0.origin} 的页面不能使用本服务。如需允许，请加入设置 ALLOWED_ORIGINS。",
+    },
+    Unauthorized: {
+        "en": "This service needs a token: send Authorization: Bearer and one of the secrets in"
+        " API_TOKENS, or sign in on the page.",
+        "zh": "本服务需要令牌：请发送 Authorization: Bearer 加 API_TOKENS 中的密钥，"
+        "或在网页上登录。",
+    },
+    TooManyRequests: {
+        "en": "This token has sent too many requests. Go on in {0.retry_after_s} s.",
+        "zh": "这个令牌的请求过多，请在 {0.retry_after_s} 秒后继续。",
+    },
+    DailyCostReached: {
+        "en": "The {0.limit_usd:.2f} US dollars for today are spent, and nothing was started."
+        " Go on tomorrow (UTC), or raise MAX_COST_PER_DAY.",
+        "zh": "今天的 {0.limit_usd:.2f} 美元额度已用完，没有开始任何工作。"
+        "请明天（UTC）继续，或提高 MAX_COST_PER_DAY。",
     },
     UnknownBatch: {
         "en": "There is no such batch, or its record has been cleaned up.",
@@ -241,13 +283,13 @@ def reader_language(request: HTTPConnection) -> Language:
     return best[1]
 
 
-def request_id(request: Request) -> str:
+def request_id(request: HTTPConnection) -> str:
     """The id the guard gave this request."""
     found: str = request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex
     return found
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
+async def answer_error(request: HTTPConnection, error: Exception) -> Response:
     """The problem answer to an error of ours; the more special class decides."""
     language = reader_language(request)
     kind = next((kind for kind in type(error).__mro__ if kind in _STATUS), None)
@@ -260,15 +302,23 @@ async def answer_error(request: Request, error: Exception) -> Response:
         services(request).log.error(
             "request_failed", request_id=request_id(request), exc_info=error
         )
-    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
     return _problem(
         request,
         status,
         kind.code,
         _find_detail(error, language).format(error, place, _in_words(error, language)),
         errors=(FieldProblem(loc, _in_words(error, language)),) if kind is InvalidRequest else (),
-        headers={"Retry-After": str(_STOPPING_RETRY_S)} if unavailable else None,
+        headers=_advise(error, status),
     )
+
+
+def _advise(error: Exception, status: int) -> dict[str, str]:
+    """What programs may do about it, as headers."""
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_s = getattr(error, "retry_after_s", _STOPPING_RETRY_S if unavailable else None)
+    return {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
 
 def _find_detail(error: Exception, language: Language) -> str:
@@ -316,7 +366,7 @@ def _in_words(error: Exception, language: Language) -> str:
 
 
 def _problem(
-    request: Request,
+    request: HTTPConnection,
     status: int,
     code: str,
     detail: str,

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from slideloom.errors import UnknownSession
 from slideloom.web.bodies import json_response
+from slideloom.web.callers import may_see
 from slideloom.web.endpoint import Endpoint, Parameter, services
 
 
@@ -20,13 +21,23 @@ class SessionLogs(Struct, frozen=True, omit_defaults=True):
     """Left out unless false: then the other processes' files could not be asked for."""
 
 
+class _Owned(Struct, frozen=True):
+    """What is asked of a file."""
+
+    owner: str = ""
+
+
 async def logs(request: Request) -> Response:
     """The log files of one session."""
     session_id = request.path_params["session_id"]
     found = await services(request).session_files.read(session_id)
-    if not found.files:
+    files = {
+        name: msgspec.Raw(body)
+        for name, body in found.files.items()
+        if may_see(request, msgspec.json.decode(body, type=_Owned).owner)
+    }
+    if not files:
         raise UnknownSession(session_id)
-    files = {name: msgspec.Raw(body) for name, body in found.files.items()}
     return json_response(SessionLogs(session_id, files, found.is_complete))
 
 

@@ -3,13 +3,14 @@
 import uuid
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slideloom.domain.request import SingleRequest, to_single
 from slideloom.domain.status import ASSETS_PATH
 from slideloom.web.bodies import json_response, read_json
+from slideloom.web.callers import to_owner
 from slideloom.web.endpoint import Endpoint, services
 from slideloom.web.once import ONCE_KEY, REPLAYED, read_once_key
 from slideloom.web.problems import answer_slide_failure
@@ -56,6 +57,7 @@ async def _make(request: Request, *, cache: bool) -> Response:
         cost_limit_usd=parts.settings.max_cost_usd,
         new_id=lambda: str(uuid.uuid4()),
     )
+    order = structs.replace(order, owner=to_owner(request))
     state = await parts.engine.make_single(order, key)
     slide = state.slides[0]
     # An earlier request's slide has that one's session.

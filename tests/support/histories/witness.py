@@ -116,9 +116,11 @@ class WitnessedStore:
     async def read(self, batch_id: str, *, after: int = 0) -> list[Event]:
         return await self._passage.through(lambda: self._store.read(batch_id, after=after))
 
-    async def list_batches(self, *, limit: int, cursor: str | None = None) -> Page:
+    async def list_batches(
+        self, *, limit: int, cursor: str | None = None, owner: str | None = None
+    ) -> Page:
         return await self._passage.through(
-            lambda: self._store.list_batches(limit=limit, cursor=cursor)
+            lambda: self._store.list_batches(limit=limit, cursor=cursor, owner=owner)
         )
 
     async def find_unfinished(self) -> list[str]:

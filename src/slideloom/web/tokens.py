@@ -1,0 +1,158 @@
+"""Tokens: who may use the API, how much they may ask, and how the page is known again."""
+
+import hmac
+import math
+import re
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from slideloom.clock import monotonic_s
+from slideloom.errors import TooManyRequests, Unauthorized
+from slideloom.settings import RequestQuota
+from slideloom.web.callers import set_caller
+
+COOKIE: Final = "slideloom_token"
+"""What the page is known by."""
+_BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
+_FOR_PAGES: Final = b"slideloom page"
+
+
+class Tokens:
+    """Knows secrets when it is shown them; keeps their digests only."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """Take the secret of each name."""
+        self._secrets = {name: _digest(secret) for name, secret in secrets.items()}
+        self._cookies = {name: _digest(make_cookie(text)) for name, text in secrets.items()}
+
+    def __bool__(self) -> bool:
+        """Whether tokens are in use."""
+        return bool(self._secrets)
+
+    def find(self, secret: str) -> str | None:
+        """Whose secret it is."""
+        return _look_up(self._secrets, secret)
+
+    def find_page(self, cookie: str) -> str | None:
+        """Whose page brings the cookie."""
+        return _look_up(self._cookies, cookie)
+
+    def identify(self, connection: HTTPConnection) -> str | None:
+        """Who asks: by the header, or else by the page's cookie."""
+        sent = connection.headers.getlist("authorization")
+        if sent:
+            found = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
+            return None if found is None else self.find(found[1])
+        return self.find_page(connection.cookies.get(COOKIE, ""))
+
+
+def make_cookie(secret: str) -> str:
+    """What stands for the secret in a browser: it cannot be had from it."""
+    return hmac.new(secret.encode(), _FOR_PAGES, sha256).hexdigest()
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _look_up(digests: Mapping[str, bytes], text: str) -> str | None:
+    """All are compared, each in constant time: how long it takes tells nothing."""
+    shown, found = _digest(text), None
+    for name, digest in digests.items():
+        if hmac.compare_digest(shown, digest):
+            found = name
+    return found
+
+
+class _Window(Struct):
+    """What one token may still ask."""
+
+    left: int
+    ends_at_s: float
+    """On the monotonic clock."""
+
+
+class RequestLimit:
+    """Counts each token's requests, in windows that begin with the first."""
+
+    def __init__(self, quota: RequestQuota) -> None:
+        self._quota = quota
+        self._windows: dict[str, _Window] = {}
+        self._policy = f'"default";q={quota.count};w={quota.window_s}'
+
+    def take(self, name: str) -> dict[str, str]:
+        """Count one request; the headers that tell how many are left, and for how long.
+
+        Source: draft-ietf-httpapi-ratelimit-headers.
+
+        Raises:
+            TooManyRequests: none is left.
+        """
+        now_s = monotonic_s()
+        window = self._windows.get(name)
+        if window is None or now_s >= window.ends_at_s:
+            window = _Window(self._quota.count, now_s + self._quota.window_s)
+            self._windows[name] = window
+        left_s = math.ceil(window.ends_at_s - now_s)
+        if window.left == 0:
+            raise TooManyRequests(left_s)
+        window.left -= 1
+        return {
+            "RateLimit-Policy": self._policy,
+            "RateLimit": f'"default";r={window.left};t={left_s}',
+        }
+
+
+class TokenGate:
+    """ASGI middleware: nobody gets by without a token, but to what is open to all."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        tokens: Tokens,
+        quota: RequestQuota | None,
+        open_paths: Collection[str],
+        open_folders: tuple[str, ...],
+    ) -> None:
+        """Take what is open: paths, and folders with a slash at the end."""
+        self._app = app
+        self._tokens = tokens
+        self._limit = None if quota is None else RequestLimit(quota)
+        self._open_paths = frozenset(open_paths)
+        self._open_folders = open_folders
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, and say whose it is.
+
+        Raises:
+            Unauthorized, TooManyRequests: not now.
+        """
+        if scope["type"] == "lifespan" or self._is_open(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        name = self._tokens.identify(HTTPConnection(scope))
+        if name is None:
+            raise Unauthorized
+        set_caller(scope, name)
+        if self._limit is not None:
+            send = _add_headers(send, self._limit.take(name))
+        await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open_paths or path.startswith(self._open_folders)
+
+
+def _add_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    async def send_with(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return send_with
