@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from slideloom.engine.allowance import Allowance
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.follower import Follower
 from slideloom.engine.handler import BatchHandler
@@ -41,6 +42,7 @@ from slideloom.stores.base import (
     LaneBoard,
     ResultCache,
     SessionShelf,
+    SpendingBook,
 )
 from slideloom.stores.files import FileImageStore
 from slideloom.stores.sqlite import SqliteBatchStore
@@ -229,7 +231,13 @@ async def _open_base(settings: Settings, stack: AsyncExitStack, *, role: str) ->
         doubts=doubts,
         store=store,
         images=images,
-        maker=SlideMaker(lanes=lanes, images=images, results=results, rules=_to_rules(settings)),
+        maker=SlideMaker(
+            lanes=lanes,
+            images=images,
+            results=results,
+            rules=_to_rules(settings),
+            allowance=_to_allowance(settings, store, log) if lanes.first.bills else None,
+        ),
         limits=_to_limits(settings),
         metrics=metrics,
     )
@@ -376,6 +384,11 @@ def _to_results(settings: Settings, cache: ResultCache, images: ImageStore, log:
         ttl_s=settings.cache_ttl_hours * _HOUR_S,
         log=log,
     )
+
+
+def _to_allowance(settings: Settings, book: SpendingBook, log: Log) -> Allowance | None:
+    limit_usd = settings.max_cost_per_day
+    return None if limit_usd is None else Allowance(book, limit_usd=limit_usd, log=log)
 
 
 def _to_rules(settings: Settings) -> SlideRules:

@@ -13,9 +13,23 @@ from tests.support.parts import Workshop
 from tests.support.virtual_time import VirtualTimeLoop
 
 _BOTH = (
-    *("test_batches", "test_broken_runs", "test_budget", "test_cancel", "test_fallback"),
-    *("test_make_again", "test_once", "test_places", "test_recovery", "test_retry", "test_reuse"),
-    *("test_style_reference", "test_versions"),
+    *(
+        "test_batches",
+        "test_broken_runs",
+        "test_budget",
+        "test_allowance",
+        "test_cancel",
+        "test_fallback",
+    ),
+    *(
+        "test_fallback",
+        "test_make_again",
+        "test_once",
+        "test_places",
+        "test_recovery",
+        "test_retry",
+    ),
+    *("test_reuse", "test_style_reference", "test_versions"),
 )
 """Files whose tests hold wherever the batches are made, but for those below."""
 _ONLY_HERE = {

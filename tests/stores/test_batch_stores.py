@@ -384,6 +384,40 @@ async def test_what_is_forgotten_is_in_no_owners_list(store: BatchStore) -> None
     assert (await store.list_batches(limit=9, owner="alice")).batches == ()
 
 
+async def test_spending_adds_up_by_owner_and_day_and_never_passes_a_limit(store: Any) -> None:
+    day, next_day = "2026-11-26", "2026-11-27"
+    assert await store.find_cost("alice", day) == 0.0
+    assert [await store.add_cost("alice", day, 0.4, limit_usd=1.0) for _ in range(3)] == [
+        *(True, True, False),
+    ]
+    assert await store.add_cost("alice", day, -0.3)
+    assert await store.find_cost("alice", day) == pytest.approx(0.5)
+    assert await store.add_cost("alice", day, 0.5, limit_usd=1.0)
+    assert not await store.add_cost("alice", day, 0.0, limit_usd=1.0)  # reached
+    assert await store.add_cost("alice", day, 2.0)  # without one
+    assert await store.add_cost("bob", day, 0.4, limit_usd=1.0)
+    assert await store.add_cost("alice", next_day, 0.4, limit_usd=1.0)
+    assert not await store.add_cost("", day, 0.1, limit_usd=0.0)
+
+
+async def test_many_who_spend_at_once_pass_no_limit(store: Any) -> None:
+    taken = await asyncio.gather(
+        *(store.add_cost("a", "2026-11-26", 0.25, limit_usd=2.0) for _ in range(40))
+    )
+    assert sum(taken) == 8
+    assert await store.find_cost("a", "2026-11-26") == pytest.approx(2.0)
+
+
+async def test_key_is_found_as_long_as_it_stands(store: BatchStore) -> None:
+    key = OnceKey(text="k", digest="d", until_s=100.0)
+    assert await store.find_named(key, now_s=1.0) is None
+    await store.create("b", submitted(), key=key)
+    assert await store.find_named(key, now_s=99.0) == "b"
+    assert await store.find_named(key, now_s=100.0) is None
+    with pytest.raises(KeyReused):
+        await store.find_named(OnceKey(text="k", digest="other", until_s=100.0), now_s=1.0)
+
+
 async def test_active_are_batches_without_an_end(store: BatchStore) -> None:
     assert await store.count_active() == 0
     await begin(store, "a")

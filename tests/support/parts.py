@@ -22,6 +22,7 @@ from slideloom.domain.images import FitMode, PictureFacts, inspect_picture
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
+from slideloom.engine.allowance import Allowance
 from slideloom.engine.batches import BatchEngine
 from slideloom.engine.handler import BatchHandler
 from slideloom.engine.lane import Lane
@@ -65,6 +66,7 @@ class MemoryBatchStore:
         self.logs: dict[str, list[Event]] = {}
         self.epochs: dict[str, int] = {}
         self.keys: dict[str, tuple[OnceKey, str]] = {}
+        self.spending: dict[tuple[str, str], float] = {}
         self.fails: Exception | None = None
         self._ears: set[asyncio.Queue[Ring | Missed]] = set()
 
@@ -155,6 +157,28 @@ class MemoryBatchStore:
         for batch_id in old:
             del self.logs[batch_id], self.epochs[batch_id]
         return len(old)
+
+    async def find_named(self, key: OnceKey, *, now_s: float) -> str | None:
+        kept, batch_id = self.keys.get(key.text, (key, None))
+        if batch_id is None or kept.until_s <= now_s:
+            return None
+        if kept.digest != key.digest:
+            raise KeyReused(key.text)
+        return batch_id
+
+    async def add_cost(
+        self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None = None
+    ) -> bool:
+        spent_usd = self.spending.get((owner, day), 0.0)
+        is_over = limit_usd is not None and (
+            spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd
+        )
+        if not is_over:
+            self.spending[owner, day] = spent_usd + cost_usd
+        return not is_over
+
+    async def find_cost(self, owner: str, day: str) -> float:
+        return self.spending.get((owner, day), 0.0)
 
     def _states(self, owner: str | None = None) -> list[BatchState]:
         states = [fold(batch_id, log) for batch_id, log in self.logs.items()]
@@ -406,6 +430,9 @@ class Workshop:
                 log=log,
             ),
             rules=SlideRules(retry=RetryPolicy(**changes.pop("policy", {})), **rules),
+            allowance=None
+            if (limit_usd := changes.pop("limit_usd", None)) is None
+            else Allowance(self.store, limit_usd=limit_usd, log=log),
         )
         limits: dict[str, Any] = {
             "slide_timeout_s": rules["slide_timeout_s"],

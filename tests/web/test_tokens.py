@@ -146,7 +146,7 @@ async def test_list_count_and_logs_are_its_own_too(guarded: Running) -> None:
 async def test_active_count_is_of_its_own_batches(
     guarded: Running, provider: ScriptedProvider
 ) -> None:
-    provider.seconds = 5.0
+    provider._seconds = 5.0
     asked = {"Prefer": "respond-async", **AS_ALICE}
     await guarded.post("/slide/batch/generate", deck(1), headers=asked)
     counts = [

@@ -97,12 +97,19 @@ NO_REFERENCE = "no reference"
 """Detail of a slide that was not made because the one whose style it follows was not."""
 NO_PRICE = "nobody says what {} costs"
 """Detail of a slide that a budget kept from being made, for want of a price."""
+DAY_SPENT = "the day's limit is spent"
+"""Beginning of a slide's detail that was not made because of MAX_COST_PER_DAY."""
 _OWN_SENTENCES: dict[str, dict[Language, str]] = {
     NO_REFERENCE: {
         "en": "Not made and not paid: the picture whose style this slide was to have is not"
         " there. Mend that slide or the reference, then send the deck again.",
         "zh": "没有生成，也没有计费：这一页要参照其风格的图片不可用。"
         "请先修好那一页或参考图，再重新提交。",
+    },
+    DAY_SPENT: {
+        "en": "What may be spent today does not cover another picture. Make the slide again"
+        " tomorrow (UTC), or raise MAX_COST_PER_DAY.",
+        "zh": "今天剩余的额度不够再生成一张图。请明天（UTC）重新生成，或提高 MAX_COST_PER_DAY。",
     },
     NO_PRICE.partition(" {}")[0]: {
         "en": "The price of this model is not known, so the budget cannot be kept."

@@ -74,6 +74,8 @@ class SlideJob(Struct, kw_only=True):
     """Whose turn it is in the queue before the lanes: its batch, or all single slides."""
     budget: Budget
     """The batch's money."""
+    owner: str = ""
+    """Whose day's money is spent."""
     uses_cache: bool
     """Whether a picture made for a like request will do."""
     attempts_before: int = 0

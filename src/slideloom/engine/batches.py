@@ -108,6 +108,7 @@ class BatchEngine:
 
         Raises:
             KeyReused: it stands for another order.
+            DailyCostReached: nothing may be spent today any more.
             Stopping, StoreError: as `submit`.
         """
         self.refuse_if_stopping()
@@ -150,12 +151,21 @@ class BatchEngine:
         )
 
     async def _take(self, order: BatchOrder, key: OnceKey | None) -> tuple[Timeline, bool]:
+        allowance = self._maker.allowance
+        if allowance is not None and not await self._is_named(key):
+            await allowance.refuse_if_spent(order.owner)
         batch_id = str(uuid.uuid4())
         submitted = BatchSubmitted(at_s=wall_s(), order=order)
         taken_id = await self._store.create(batch_id, submitted, key=key)
         if taken_id != batch_id:
             return await self._work.get_told(taken_id), True
         return await self._work.begin(batch_id, submitted), False
+
+    async def _is_named(self, key: OnceKey | None) -> bool:
+        """Whether a key stands for a batch that was ordered before."""
+        if key is None:
+            return False
+        return await self._store.find_named(key, now_s=wall_s()) is not None
 
     # Changes to a batch that is there.
 
@@ -174,8 +184,10 @@ class BatchEngine:
 
         Raises:
             UnknownBatch, UnknownSlide: there is none.
+            DailyCostReached: nothing may be spent today any more.
             Stopping: the service is shutting down.
         """
+        await self._refuse_if_spent_on(batch_id)
         wish = self._work.reopen(batch_id, choose_slides(slide_ids), anew=False)
         return await self._carry_out(wish, name=f"retry {batch_id}")
 
@@ -183,8 +195,9 @@ class BatchEngine:
         """Make a new version of a slide, never from the cache; one under way is that version.
 
         Raises:
-            UnknownBatch, UnknownSlide, Stopping: as `retry`.
+            UnknownBatch, UnknownSlide, DailyCostReached, Stopping: as `retry`.
         """
+        await self._refuse_if_spent_on(batch_id)
         wish = self._work.reopen(batch_id, choose_slides((slide_id,)), anew=True)
         return await self._carry_out(wish, name=f"regenerate in {batch_id}")
 
@@ -197,6 +210,13 @@ class BatchEngine:
         """
         wish = self._work.restore(batch_id, slide_id, version)
         return await self._carry_out(wish, name=f"restore in {batch_id}")
+
+    async def _refuse_if_spent_on(self, batch_id: str) -> None:
+        """Make sure that the batch's owner may still spend something today."""
+        allowance = self._maker.allowance
+        if allowance is not None:
+            timeline = await self.get(batch_id)
+            await allowance.refuse_if_spent(timeline.state.order.owner)
 
     async def _see_through(self, errand: Coroutine[Any, Any, _T], *, name: str) -> _T:
         """Do it in a task of the engine's own: a caller that goes away leaves nothing half done."""

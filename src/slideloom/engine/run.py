@@ -227,6 +227,7 @@ def _to_job(shared: _Round, place: int, *, reference: Reference | None) -> Slide
         slots=run.slots,
         party=run.party,
         budget=shared.budget,
+        owner=order.owner,
         uses_cache=order.cache and not run.state.slides[place].is_anew,
         attempts_before=run.state.slides[place].attempts,
         failed_before=Tally(

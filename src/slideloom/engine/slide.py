@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Literal
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.events import SlideDone, SlideFailed
 from slideloom.domain.images import NotAPicture, PictureFacts
 from slideloom.domain.prices import find_price, price_usage
+from slideloom.engine.allowance import Allowance
 from slideloom.engine.attempt import SlideJob
 from slideloom.engine.budget import Hold, OverBudget
 from slideloom.engine.deadline import TimeUp
@@ -62,11 +63,13 @@ class SlideMaker:
         images: ImageStore,
         results: Results,
         rules: SlideRules,
+        allowance: Allowance | None = None,
     ) -> None:
         self.lanes = lanes
         self.images = images
         self.results = results
         self._rules = rules
+        self.allowance = allowance
 
     async def make(self, job: SlideJob, *, log: Log) -> SlideDone | SlideFailed:
         """Make the slide; how it ended, yet to be written down.
@@ -146,7 +149,7 @@ class SlideMaker:
         Raises:
             ProviderError: no picture.
             NotAdmitted: nothing was called, every lane is closed.
-            OverBudget: nothing was called, the batch's money may not suffice.
+            OverBudget: nothing was called, the batch's money or the day's may not suffice.
             StorageFull: nothing was called, or the picture could not be kept.
             TimeUp: the batch's time was up before the picture was there.
         """
@@ -170,6 +173,7 @@ class SlideMaker:
             self._hold(job) as hold,
             self._seat(job, is_turned_away=is_turned_away) as seat,
             job.deadline.calling(),
+            self._allow(job, hold),
         ):
             # In the slot, so that two hundred waiting slides hold no two hundred files.
             draft = await self.images.open_draft(page_num=job.page_num)
@@ -212,6 +216,12 @@ class SlideMaker:
                     job.budget.hold(*self.lanes.list_models(job.order))
                 )
             yield hold
+
+    def _allow(self, job: SlideJob, hold: Hold) -> AbstractAsyncContextManager[None]:
+        """The day's money set aside for one attempt, as late as can be."""
+        if self.allowance is None:
+            return nullcontext()
+        return self.allowance.hold(job.owner, self.lanes.list_models(job.order), hold)
 
     @asynccontextmanager
     async def _seat(self, job: SlideJob, *, is_turned_away: bool) -> AsyncIterator[Seat]:

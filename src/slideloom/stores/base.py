@@ -155,6 +155,14 @@ class BatchStore(Protocol):
         """How many batches, or of an owner's, have no end; single slides apart."""
         ...
 
+    async def find_named(self, key: OnceKey, *, now_s: float) -> str | None:
+        """The batch that `key` stands for by `now_s`.
+
+        Raises:
+            KeyReused: it stands for another request.
+        """
+        ...
+
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """Drop the logs of batches that ended before that wall-clock time; how many.
 
@@ -168,6 +176,26 @@ class BatchStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was asked and let go of the disk."""
+        ...
+
+
+class SpendingBook(Protocol):
+    """What each owner's calls cost, by UTC days (`2026-11-26`); days long past are dropped.
+
+    Every method raises `StoreError` when the disk or database fails.
+    """
+
+    async def add_cost(
+        self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None = None
+    ) -> bool:
+        """Write down that much more (or less), durably; whether it was.
+
+        With a limit it is not where that is reached already, or would be exceeded.
+        """
+        ...
+
+    async def find_cost(self, owner: str, day: str) -> float:
+        """What is written down, in US dollars."""
         ...
 
 

@@ -35,7 +35,7 @@ from slideloom.stores.cursor import parse_cursor, to_cursor
 from slideloom.stores.redis_doorbell import listen
 from slideloom.stores.redis_link import PREFIX, RedisLink
 from slideloom.stores.redis_results import RedisResults
-from slideloom.stores.redis_scripts import APPEND, CREATE, FORGET, LEASE, MOVED
+from slideloom.stores.redis_scripts import ADD_COST, APPEND, CREATE, FORGET, LEASE, MOVED
 
 _CACHE_MAX_BYTES: Final = 50 * 1024**3
 """As the embedded store's."""
@@ -48,6 +48,8 @@ _AT_ONCE: Final = 100
 _ORDER_S: Final = 4
 """An order is taken within so many whole seconds or not at all. Its sender is told after 5 that
 it failed, and may send it again; a server that stalled does later what it was sent meanwhile."""
+_SPENDING_S: Final = 3 * 24 * 3600
+"""How long a day's spending is kept: its last calls may be settled on the next one."""
 _MOST_IN_DOUBT: Final = 10_000
 """Writes remembered whose answers were lost: far more than there are writers."""
 
@@ -56,7 +58,7 @@ _Append = tuple[str, int | None, tuple[bytes, ...]]
 
 
 class RedisBatchStore:
-    """A `BatchStore` and a `ResultCache` on one Redis server, version 7 or newer.
+    """A `BatchStore`, a `ResultCache` and a `SpendingBook` on one Redis server, version 7 or newer.
 
     A batch is a stream (its log, numbers from 1), a hash (its epoch and when it was created) and
     a hash of answers; sorted sets are the indexes. Every write is one script, so it is done
@@ -89,6 +91,7 @@ class RedisBatchStore:
         self._lease = link.client.register_script(LEASE)
         self._append = link.client.register_script(APPEND)
         self._forget = link.client.register_script(FORGET)
+        self._add_cost = link.client.register_script(ADD_COST)
         self._in_doubt: dict[_Append, str] = {}
 
     @classmethod
@@ -210,6 +213,29 @@ class RedisBatchStore:
         """See `BatchStore`."""
         names = [f"{self._prefix}unfinished", self._created_key(owner)]  # singles are in one only
         return int(await self._ask(lambda redis: redis.zintercard(2, names)))
+
+    async def find_named(self, key: OnceKey, *, now_s: float) -> str | None:
+        """See `BatchStore`."""
+        kept = await self._ask(lambda redis: redis.hget(f"{self._prefix}once", key.text))
+        until_s, digest, batch_id = kept.decode().split(" ", 2) if kept else ("0", "", "")
+        if float(until_s) <= now_s:
+            return None
+        if digest != key.digest:
+            raise KeyReused(key.text)
+        return str(batch_id)
+
+    async def add_cost(
+        self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None = None
+    ) -> bool:
+        """See `SpendingBook`. Asked once: when the answer is lost, too much may be written down."""
+        limit = "" if limit_usd is None else repr(limit_usd)
+        args = (owner, day, repr(cost_usd), limit, _SPENDING_S)
+        return bool(await self._run(self._add_cost, args))
+
+    async def find_cost(self, owner: str, day: str) -> float:
+        """See `SpendingBook`."""
+        name = f"{self._prefix}spending:{day}"
+        return float(await self._ask(lambda redis: redis.hget(name, owner)) or 0.0)
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""

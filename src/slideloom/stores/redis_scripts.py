@@ -150,6 +150,19 @@ return {#texts, #old - kept, kept}
 """Of: '', before_s, now_s, how many old batches to pass over and to look at. How many keys
 and batches were dropped, and how many batches stay because of a key."""
 
+ADD_COST: Final = """#!lua flags=no-cluster
+local owner, day, cost_usd, limit_usd, keep_s = unpack(ARGV)
+local spending = KEYS[1] .. 'spending:' .. day
+local spent_usd = tonumber(redis.call('HGET', spending, owner) or 0)
+limit_usd = tonumber(limit_usd)
+if limit_usd and (spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd) then return 0 end
+redis.call('HINCRBYFLOAT', spending, owner, cost_usd)
+redis.call('EXPIRE', spending, keep_s)
+return 1
+"""
+"""Of: owner, day, how much more, the limit ('': none), for how many seconds the day is kept. 1, or
+0 where the limit forbids it."""
+
 PUT_RESULT: Final = """#!lua flags=no-cluster
 local results = KEYS[1] .. 'results'
 local ages, sizes, total = results .. '-ages', results .. '-sizes', results .. '-bytes'
@@ -206,7 +219,8 @@ files stay, and its tokens. The file's name."""
 FIND_REFUSED: Final = """#!lua flags=no-writes,no-cluster
 local asked, refused = [[
 GET k;SET k v;EXISTS k;UNLINK k;EXPIRE k 1;INCRBY k 1;DECRBY k 1
-HGET k f;HMGET k f;HGETALL k;HSET k f v;HSETNX k f v;HDEL k f;HEXISTS k f;HINCRBY k f 1
+HGET k f;HMGET k f;HGETALL k;HSET k f v;HSETNX k f v;HDEL k f;HEXISTS k f
+HINCRBY k f 1;HINCRBYFLOAT k f 1
 ZADD k 1 m;ZREM k m;ZSCORE k m;ZRANGE k 0 1;ZRANGEBYSCORE k 0 1;ZPOPMIN k;ZINTERCARD 1 k
 XADD k 1-0 f v;XLEN k;XRANGE k - +
 PUBLISH c m;SUBSCRIBE c;PING;TIME;EVALSHA s 1 k;SCRIPT LOAD s

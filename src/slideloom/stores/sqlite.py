@@ -26,6 +26,7 @@ from slideloom.stores.cursor import parse_cursor, to_cursor
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.results import find_results, forget_results, put_result
 from slideloom.stores.schema import open_database
+from slideloom.stores.spending import add_cost, find_cost
 from slideloom.stores.thread import DatabaseThread, write_nothing
 
 _CACHE_MAX_BYTES = 50 * 1024**3
@@ -37,7 +38,10 @@ _NOT_INDEXED = (SlideStarted, SlideRetrying, SlideDone, SlideFailed)
 
 
 class SqliteBatchStore:
-    """A `BatchStore` and a `ResultCache` in one SQLite file (WAL, every commit synced)."""
+    """A `BatchStore`, a `ResultCache` and a `SpendingBook` in one SQLite file.
+
+    In WAL mode, and every commit is synced.
+    """
 
     def __init__(
         self,
@@ -132,6 +136,20 @@ class SqliteBatchStore:
             " and finished_at_s is null and summary is not null"
         )
         return int((await self._ask(lambda db: db.execute(query, names).fetchone()))[0])
+
+    async def find_named(self, key: OnceKey, *, now_s: float) -> str | None:
+        """See `BatchStore`."""
+        return await self._ask(lambda db: _find_taken(db, key, now_s=now_s))
+
+    async def add_cost(
+        self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None = None
+    ) -> bool:
+        """See `SpendingBook`."""
+        return await self._ask(lambda db: add_cost(db, owner, day, cost_usd, limit_usd=limit_usd))
+
+    async def find_cost(self, owner: str, day: str) -> float:
+        """See `SpendingBook`."""
+        return await self._ask(lambda db: find_cost(db, owner, day))
 
     async def forget_finished(self, *, before_s: float, now_s: float) -> int:
         """See `BatchStore`."""

@@ -123,6 +123,9 @@ class WitnessedStore:
             lambda: self._store.list_batches(limit=limit, cursor=cursor, owner=owner)
         )
 
+    async def find_named(self, key: OnceKey, *, now_s: float) -> str | None:
+        return await self._passage.through(lambda: self._store.find_named(key, now_s=now_s))
+
     async def find_unfinished(self) -> list[str]:
         return await self._passage.through(self._store.find_unfinished)
 
@@ -210,8 +213,9 @@ class QuickMemoryStore(MemoryBatchStore):
         super().__init__()
         self._folded: dict[str, tuple[int, BatchState]] = {}
 
-    def _states(self) -> list[BatchState]:
-        return [self._fold(batch_id, log) for batch_id, log in self.logs.items()]
+    def _states(self, owner: str | None = None) -> list[BatchState]:
+        states = [self._fold(batch_id, log) for batch_id, log in self.logs.items()]
+        return [state for state in states if owner in {None, state.order.owner}]
 
     def _fold(self, batch_id: str, log: list[Event]) -> BatchState:
         known = self._folded.get(batch_id)

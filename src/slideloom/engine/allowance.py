@@ -1,0 +1,88 @@
+"""What each owner may spend in a day: no call is made that could take it over the limit.
+
+The most a call may cost is written down as spent before it is made, and put right when the bill
+is known. So a crash leaves too much written down rather than too little, and any number of
+processes keep one limit together.
+"""
+
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from slideloom.clock import to_iso, wall_s
+from slideloom.domain.messages import DAY_SPENT, NO_PRICE
+from slideloom.domain.prices import find_price
+from slideloom.engine.budget import Hold, OverBudget
+from slideloom.errors import DailyCostReached, StoreError
+from slideloom.logs import Log
+from slideloom.stores.base import SpendingBook
+
+_DAY_S = 24 * 3600
+
+
+class Allowance:
+    """One limit for each owner, and for what is nobody's."""
+
+    def __init__(self, book: SpendingBook, *, limit_usd: float, log: Log) -> None:
+        self._book = book
+        self._limit_usd = limit_usd
+        self._log = log
+        self._blind: set[str] = set()
+        """Owners with a call that was charged, and nobody says how much."""
+
+    async def refuse_if_spent(self, owner: str) -> None:
+        """Make sure that something is left today.
+
+        Raises:
+            DailyCostReached: nothing is.
+            StoreError: nobody knows.
+        """
+        now_s = wall_s()
+        if await self._book.find_cost(owner, _to_day(now_s)) >= self._limit_usd:
+            left_s = math.ceil(_DAY_S - now_s % _DAY_S)
+            raise DailyCostReached(self._limit_usd, retry_after_s=left_s)
+
+    @asynccontextmanager
+    async def hold(self, owner: str, models: Sequence[str], hold: Hold) -> AsyncIterator[None]:
+        """Set aside, while inside, what a call to the dearest of `models` may cost.
+
+        `hold` tells in the end what it did cost.
+
+        Raises:
+            OverBudget: what is left today may not suffice.
+            StoreError: it cannot be written down.
+        """
+        most_usd, day = self._expect(owner, models), _to_day(wall_s())
+        if not await self._book.add_cost(owner, day, most_usd, limit_usd=self._limit_usd):
+            message = f"{DAY_SPENT}: ${self._limit_usd:.2f}"
+            raise OverBudget(message)
+        try:
+            yield
+        finally:
+            await self._settle(owner, day, most_usd, hold)
+
+    def _expect(self, owner: str, models: Sequence[str]) -> float:
+        """The price list's highest; 0 where it has none, as long as the bills tell."""
+        prices = [price.high_usd for model in models if (price := find_price(model)) is not None]
+        if len(prices) == len(models):
+            return max(prices)
+        if owner in self._blind:
+            raise OverBudget(NO_PRICE.format(" or ".join(models)))
+        return max(prices, default=0.0)
+
+    async def _settle(self, owner: str, day: str, most_usd: float, hold: Hold) -> None:
+        cost_usd = hold.cost_usd
+        if cost_usd is None:
+            cost_usd = most_usd if hold.is_billed else 0.0
+            if hold.is_billed and not most_usd:
+                self._blind.add(owner)
+        if cost_usd == most_usd:
+            return
+        try:
+            await self._book.add_cost(owner, day, cost_usd - most_usd)
+        except StoreError as error:  # too much stays written down
+            self._log.error("spending_not_settled", owner=owner, exc_info=error)
+
+
+def _to_day(at_s: float) -> str:
+    return to_iso(at_s)[:10]

@@ -1,0 +1,136 @@
+"""No call is made that could take what an owner spends in a day over the limit."""
+
+import asyncio
+
+import pytest
+
+from slideloom.domain.batch import BatchState
+from slideloom.domain.keys import OnceKey
+from slideloom.engine.allowance import Allowance
+from slideloom.engine.budget import Hold, OverBudget
+from slideloom.errors import DailyCostReached, NoAnswerInTime, StoreError, UpstreamDown
+from tests.support.orders import order
+from tests.support.parts import MemoryBatchStore, RecordingLog, ScriptedProvider, Workshop
+
+PRICED = "google/gemini-3-pro-image-preview"
+"""$0.134 to $0.24 a picture in the price list."""
+
+
+async def make(shop: Workshop, slides: int, **changes: object) -> BatchState:
+    timeline = await shop.engine.submit(
+        order(slides, **{"max_workers": 10, "model": PRICED, "cache": False} | changes)
+    )
+    await timeline.wait_finished(timeout_s=36000)
+    return timeline.state
+
+
+def spent(shop: Workshop, owner: str = "") -> float:
+    return sum(usd for (whose, _), usd in shop.store.spending.items() if whose == owner)
+
+
+async def test_two_batches_at_once_keep_one_limit() -> None:
+    provider = ScriptedProvider(cost_usd=0.134, seconds=10)
+    async with Workshop(provider, limit_usd=1.0) as shop:
+        states = await asyncio.gather(make(shop, 10), make(shop, 10))
+        assert len(provider.calls) == 4  # 4 x 0.24 at once; the others are refused
+        assert spent(shop) == pytest.approx(4 * 0.134)
+    ends = {slide.error_code for state in states for slide in state.slides}
+    assert ends == {None, "budget_exceeded"}
+    detail = next(s.error_detail for state in states for s in state.slides if s.error_code)
+    assert detail == "the day's limit is spent: $1.00"
+
+
+async def test_owners_spend_their_own() -> None:
+    async with Workshop(ScriptedProvider(cost_usd=0.2), limit_usd=0.3) as shop:
+        assert (await make(shop, 1, owner="alice")).count("done") == 1
+        assert (await make(shop, 1, owner="alice")).count("done") == 0
+        assert (await make(shop, 1, owner="bob")).count("done") == 1
+
+
+async def test_order_is_refused_before_anything_once_the_day_is_spent() -> None:
+    provider = ScriptedProvider(cost_usd=0.24)
+    async with Workshop(provider, limit_usd=0.24) as shop:
+        key = OnceKey(text="k", digest="d", until_s=1e12)
+        first = await make(shop, 1)
+        named, _ = await shop.engine.submit_once(order(1, owner="bob"), key)
+        with pytest.raises(DailyCostReached) as refused:
+            await make(shop, 1)
+        assert 0 < refused.value.retry_after_s <= 86_400
+        for wish in (
+            shop.engine.retry(first.batch_id),
+            shop.engine.regenerate(first.batch_id, first.order.slides[0].id),
+        ):
+            with pytest.raises(DailyCostReached):
+                await wish
+        await named.wait_finished(timeout_s=36000)
+        again, is_replayed = await shop.engine.submit_once(order(1, owner="bob"), key)
+        assert is_replayed
+        assert again.state.batch_id == named.state.batch_id
+        assert len(shop.store.logs) == 2
+
+
+async def test_what_was_certainly_not_billed_is_given_back() -> None:
+    provider = ScriptedProvider(*[UpstreamDown() for _ in range(3)], cost_usd=0.24)
+    async with Workshop(provider, limit_usd=0.24) as shop:
+        assert (await make(shop, 1)).count("done") == 1
+        assert len(provider.calls) == 4
+        assert spent(shop) == pytest.approx(0.24)
+
+
+async def test_what_may_be_billed_counts_as_spent() -> None:
+    async with Workshop(ScriptedProvider(NoAnswerInTime()), limit_usd=1.0) as shop:
+        await make(shop, 1)
+        assert spent(shop) == pytest.approx(0.24)
+
+
+async def test_cancelled_call_counts_as_spent() -> None:
+    async with Workshop(ScriptedProvider(seconds=100), limit_usd=1.0) as shop:
+        timeline = await shop.engine.submit(order(2, model=PRICED))
+        await asyncio.sleep(5)
+        await shop.engine.cancel(timeline.state.batch_id)
+        await asyncio.sleep(5)
+        assert spent(shop) == pytest.approx(0.48)
+
+
+async def test_model_without_a_price_is_called_as_long_as_bills_tell() -> None:
+    async with Workshop(ScriptedProvider(cost_usd=0.4), limit_usd=1.0) as shop:
+        states = [await make(shop, 1, model="unpriced") for _ in range(3)]
+        assert [state.count("done") for state in states] == [1, 1, 1]
+        with pytest.raises(DailyCostReached):
+            await make(shop, 1, model="unpriced")
+    async with Workshop(ScriptedProvider(cost_usd=None), limit_usd=1.0) as shop:
+        states = [await make(shop, 1, model="unpriced") for _ in range(2)]
+        assert [state.slides[0].error_code for state in states] == [None, "budget_exceeded"]
+
+
+async def test_next_day_has_its_own_money(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, book = 86_399.0, MemoryBatchStore()
+    monkeypatch.setattr("slideloom.engine.allowance.wall_s", lambda: now_s)
+    log = RecordingLog()
+    allowance = Allowance(book, limit_usd=0.24, log=log)  # type: ignore[arg-type]
+    async with allowance.hold("", [PRICED], hold := Hold(0.0)):
+        hold.cost_usd = 0.2
+        now_s += 2  # it is settled where it was written down
+    assert book.spending == {("", "1970-01-01"): pytest.approx(0.2)}
+    now_s -= 2
+    with pytest.raises(OverBudget):
+        async with allowance.hold("", [PRICED], Hold(0.0)):
+            pass
+    now_s += 2
+    async with allowance.hold("", [PRICED], Hold(0.0)):
+        pass
+    assert log.lines == []
+
+
+async def test_bill_that_cannot_be_written_leaves_the_most_as_spent() -> None:
+    book, log = MemoryBatchStore(), RecordingLog()
+    allowance = Allowance(book, limit_usd=1.0, log=log)  # type: ignore[arg-type]
+
+    async def fail(*_: object, **__: object) -> bool:
+        raise StoreError
+
+    async with allowance.hold("", [PRICED], hold := Hold(0.0)):
+        hold.cost_usd = 0.1
+        book.add_cost = fail  # type: ignore[method-assign]
+    assert list(book.spending.values()) == [pytest.approx(0.24)]
+    assert len(log.of("spending_not_settled")) == 1
