@@ -1,5 +1,6 @@
 """The ASGI application: routes, middleware, lifespan."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -54,6 +55,10 @@ _EXPOSED = (
     *("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed"),
     *("Content-Disposition", "X-Missing-Slides", "RateLimit", "RateLimit-Policy"),
 )
+_QUIET = (
+    r"/(healthz|readyz|metrics)|/(static|assets)/.*|{0}/slide/batch/(?!generate$|estimate$)[^/]+"
+)
+"""What is asked all the time: probes, files, how a batch is. `{0}` is the API's prefix."""
 _OPEN_FOLDERS = ("/static/", "/assets/")
 """The page's files say nothing; a picture's name is known to those it was told."""
 
@@ -100,6 +105,7 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
         Middleware(
             Guard,
             doors=Doors(host=settings.host, hosts=settings.hosts, origins=settings.origins),
+            quiet=re.compile(_QUIET.format(re.escape(prefix)), re.DOTALL),
         ),
         Middleware(
             CrossOrigin,

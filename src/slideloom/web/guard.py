@@ -4,7 +4,6 @@ import re
 import time
 import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,25 +15,30 @@ from slideloom.web.doors import Doors
 from slideloom.web.problems import answer_error
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"vary", b"Origin"),
+)
+"""On every answer."""
 _CLIENT_GONE = 499
 """As web servers log it."""
-_QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/assets/")
-"""Not logged when they succeed, nor traced: probes and files would bury what matters."""
 _FIRST_BAD_STATUS, _FIRST_FAULT_STATUS = 400, 500
 
 
 class Guard:
     """ASGI middleware; the log is that of the app's services, once they are open."""
 
-    def __init__(self, app: ASGIApp, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, *, doors: Doors, quiet: re.Pattern[str]) -> None:
+        """Take what paths are `quiet`: neither traced, nor logged when all goes well.
+
+        Probes, files and polls would bury what matters.
+        """
         self._app = app
         self._doors = doors
+        self._quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, dressed."""
@@ -46,7 +50,7 @@ class Guard:
         if scope["type"] == "websocket":
             await self._let_in(scope, receive, send)
             return
-        tracer = Tracer() if scope["path"].startswith(_QUIET) else _services(scope).tracer
+        tracer = Tracer() if self._is_quiet(scope) else _services(scope).tracer
         span = tracer.begin(
             "request",
             read_trace(scope["headers"]),
@@ -69,10 +73,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 scope["state"][_ANSWERED] = True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"] = list(message["headers"])
+                headers += [(b"x-request-id", request_id.encode()), *_HEADERS]
             await send(message)
 
         try:
@@ -81,7 +83,7 @@ class Guard:
             status = _CLIENT_GONE
         finally:
             _note_end(span, scope, status)
-            if status >= _FIRST_BAD_STATUS or not scope["path"].startswith(_QUIET):
+            if status >= _FIRST_BAD_STATUS or not self._is_quiet(scope):
                 caller = find_caller(scope)
                 _services(scope).log.info(
                     "request",
@@ -92,6 +94,9 @@ class Guard:
                     seconds=round(time.perf_counter() - started_s, 4),
                     **({} if caller is None else {"caller": caller}),
                 )
+
+    def _is_quiet(self, scope: Scope) -> bool:
+        return self._quiet.fullmatch(scope["path"]) is not None
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
