@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from slideloom.errors import SettingsError
-from slideloom.settings import RequestQuota, Settings, _mask, load_settings, trace_settings
+from slideloom.settings import RequestQuota, Settings, load_settings, trace_settings
+from slideloom.settings.sources import _mask
 
 
 def test_defaults_are_the_contracts() -> None:
