@@ -35,16 +35,10 @@ from slideloom.providers.network import open_network
 from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
 from slideloom.settings import Settings
-from slideloom.stores.base import (
-    Doorbell,
-    FarImages,
-    ImageStore,
-    LaneBoard,
-    ResultCache,
-    SessionShelf,
-    SpendingBook,
-)
+from slideloom.stores.base import ResultCache, SpendingBook
 from slideloom.stores.files import FileImageStore
+from slideloom.stores.image_base import FarImages, ImageStore
+from slideloom.stores.shared_base import Doorbell, LaneBoard, SessionShelf
 from slideloom.stores.sqlite import SqliteBatchStore
 from slideloom.tracing import Tracer
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from slideloom.errors import ProviderError
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.providers.local import LocalProvider
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 
 class StudioProvider:

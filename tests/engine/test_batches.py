@@ -18,7 +18,7 @@ from slideloom.errors import (
     UpstreamDown,
 )
 from slideloom.providers.base import Drawn, DrawOrder
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 from tests.support.orders import order
 from tests.support.parts import MemoryDraft, ScriptedProvider, Workshop
 

@@ -7,7 +7,7 @@ import pytest
 from slideloom.domain.batch import BatchState
 from slideloom.errors import ContentBlocked, NoImage, ProviderError, RateLimited, UpstreamDown
 from slideloom.providers.base import Drawn, DrawOrder
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
 

@@ -19,7 +19,7 @@ from slideloom.domain.events import (
 from slideloom.engine.follower import Follower
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import StoreError, UnknownBatch
-from slideloom.stores.base import Missed, Ring
+from slideloom.stores.shared_base import Missed, Ring
 from tests.support.orders import order
 from tests.support.parts import MemoryBatchStore, RecordingLog
 

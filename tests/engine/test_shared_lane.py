@@ -9,7 +9,7 @@ from slideloom.clock import monotonic_s
 from slideloom.engine.lanes import NotAdmitted, Wish
 from slideloom.engine.shared_lane import SharedLane
 from slideloom.errors import RateLimited, StoreError
-from slideloom.stores.base import Posted
+from slideloom.stores.shared_base import Posted
 from tests.bench.lanes.board import MemoryBoard
 from tests.bench.lanes.scenarios import HELD_OUT
 from tests.bench.lanes.upstream import Scenario

@@ -12,8 +12,8 @@ from PIL import Image
 from slideloom.domain.images import FitMode, NotAPicture, inspect_picture
 from slideloom.domain.ratio import Ratio
 from slideloom.errors import StoreError
-from slideloom.stores.base import ImageStore
 from slideloom.stores.files import FileImageStore
+from slideloom.stores.image_base import ImageStore
 from slideloom.stores.objects import ObjectImageStore
 from slideloom.stores.pictures import shrink_reference
 from tests.support.parts import MemoryImageStore

@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 from slideloom.engine.lanes import Lanes, Wish
 from slideloom.engine.shared_lane import SharedLane
 from slideloom.errors import RateLimited, StoreError
-from slideloom.stores.base import LaneBoard
 from slideloom.stores.redis import RedisBatchStore
 from slideloom.stores.redis_lanes import RedisLaneBoard
+from slideloom.stores.shared_base import LaneBoard
 from tests.bench.lanes.board import MemoryBoard
 from tests.support.parts import RecordingLog, ScriptedProvider
 from tests.support.redis_server import RedisServer, redis_server

@@ -30,8 +30,8 @@ from slideloom.errors import (
     UnreadableLog,
 )
 from slideloom.stores import redis_doorbell, redis_link, redis_results
-from slideloom.stores.base import Missed, Ring
 from slideloom.stores.redis import RedisBatchStore
+from slideloom.stores.shared_base import Missed, Ring
 from tests.stores.test_result_caches import result
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.followers import Followers

@@ -20,7 +20,7 @@ from slideloom.errors import (
     UpstreamDown,
 )
 from slideloom.providers.base import Checked, Drawn, DrawOrder
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 Part = Literal["store", "disk", "provider"]
 

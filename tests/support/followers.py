@@ -5,8 +5,8 @@ import time
 from contextlib import aclosing
 
 from slideloom.domain.events import BatchStarted
-from slideloom.stores.base import Missed
 from slideloom.stores.redis import RedisBatchStore
+from slideloom.stores.shared_base import Missed
 
 
 class Followers:

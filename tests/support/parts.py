@@ -40,16 +40,10 @@ from slideloom.metrics import Metrics
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.queues.base import Queue
 from slideloom.queues.local import LocalQueue
-from slideloom.stores.base import (
-    CachedResult,
-    Draft,
-    Encoded,
-    Missed,
-    Page,
-    Ring,
-    encode_event,
-)
+from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
+from slideloom.stores.image_base import Draft
 from slideloom.stores.pictures import fit_picture, shrink_reference, shrink_to_width
+from slideloom.stores.shared_base import Missed, Ring
 from slideloom.tracing import Tracer
 from tests.support.pictures import picture
 

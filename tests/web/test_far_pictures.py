@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from slideloom.errors import StoreError
-from slideloom.stores.base import PicturePiece
+from slideloom.stores.image_base import PicturePiece
 from slideloom.web.far_pictures import answer_far
 
 NAME = f"slide_{'a' * 32}.png"

@@ -6,7 +6,8 @@ from slideloom.engine.journal import log_batch_end, log_cut_off
 from slideloom.engine.recovery import end_unfinished, find_left_behind
 from slideloom.errors import Fenced, LogMoved, SlideErrorCode, UnknownBatch
 from slideloom.logs import Log
-from slideloom.stores.base import BatchStore, ImageStore
+from slideloom.stores.base import BatchStore
+from slideloom.stores.image_base import ImageStore
 
 
 async def end_over_head(

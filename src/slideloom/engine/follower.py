@@ -11,7 +11,8 @@ from slideloom.engine.recent import RecentSlides
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import StoreError, UnknownBatch
 from slideloom.logs import Log
-from slideloom.stores.base import BatchStore, Doorbell, Missed, Ring
+from slideloom.stores.base import BatchStore
+from slideloom.stores.shared_base import Doorbell, Missed, Ring
 
 _AGAIN_S = 1.0
 """Between tries to read what the store did not give."""

@@ -7,7 +7,9 @@ from slideloom.engine.hearing import hear
 from slideloom.engine.runs import Runs
 from slideloom.errors import NotTakenUp, SlideErrorCode, StorageFull
 from slideloom.logs import Log
-from slideloom.stores.base import BatchStore, Doorbell, ImageStore, Missed
+from slideloom.stores.base import BatchStore
+from slideloom.stores.image_base import ImageStore
+from slideloom.stores.shared_base import Doorbell, Missed
 
 _ROOM_TRIES = 4
 """How often a batch is left to workers that have room; then it ends as it must."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from slideloom.logs import Log
-from slideloom.stores.base import Doorbell, Missed, Ring
+from slideloom.stores.shared_base import Doorbell, Missed, Ring
 
 _AGAIN_S = 1.0
 """Before a doorbell that broke down is listened to again."""

@@ -16,7 +16,7 @@ from slideloom.domain.events import (
 )
 from slideloom.domain.ratio import parse_ratio
 from slideloom.errors import SlideErrorCode
-from slideloom.stores.base import ImageStore
+from slideloom.stores.image_base import ImageStore
 
 InFlightPolicy = Literal["fail", "retry"]
 """What becomes of a slide whose paid attempt was under way. Source: contract section 5."""

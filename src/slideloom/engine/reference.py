@@ -5,7 +5,7 @@ from slideloom.domain.images import NotAPicture
 from slideloom.errors import StoreError
 from slideloom.logs import Log
 from slideloom.providers.base import Reference
-from slideloom.stores.base import ImageStore
+from slideloom.stores.image_base import ImageStore
 
 
 async def find_reference(

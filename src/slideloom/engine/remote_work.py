@@ -18,7 +18,8 @@ from slideloom.engine.wishes import Choice, decide_reopening, decide_restoring
 from slideloom.errors import Fenced, LogMoved, NotTakenUp, Stopping, StoreError, UnknownBatch
 from slideloom.logs import Log
 from slideloom.queues.base import Queue
-from slideloom.stores.base import BatchStore, ImageStore
+from slideloom.stores.base import BatchStore
+from slideloom.stores.image_base import ImageStore
 
 _OBEYS_S = 0.7
 """A worker that lives has ended a cancelled batch by then; else it is ended over its head."""

@@ -12,7 +12,8 @@ from slideloom.engine.deadline import Deadline
 from slideloom.errors import StoreError
 from slideloom.logs import Log
 from slideloom.providers.base import DrawOrder
-from slideloom.stores.base import CachedResult, ImageStore, ResultCache
+from slideloom.stores.base import CachedResult, ResultCache
+from slideloom.stores.image_base import ImageStore
 
 
 class Claim(Struct, eq=False):

@@ -16,7 +16,7 @@ from msgspec import Struct
 from slideloom.domain.session import SESSION_ID, SessionDocument, join_files
 from slideloom.errors import StoreError
 from slideloom.logs import Log, LogWriter
-from slideloom.stores.base import SessionShelf
+from slideloom.stores.shared_base import SessionShelf
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Of documents that wait for the shelf: those of some thousand decks."""

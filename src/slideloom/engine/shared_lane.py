@@ -22,7 +22,7 @@ from slideloom.engine.sharing import FORMAT, Common, Turn, take_turn
 from slideloom.engine.throttle import Sent, Throttle
 from slideloom.logs import Log
 from slideloom.providers.base import Provider
-from slideloom.stores.base import LaneBoard, Posted
+from slideloom.stores.shared_base import LaneBoard, Posted
 
 _POLL_S = (0.1, 0.25)
 """Between two looks while somebody waits: a worker that has more calls leaves us the next seat."""

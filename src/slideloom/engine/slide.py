@@ -34,7 +34,8 @@ from slideloom.errors import (
 )
 from slideloom.logs import Log
 from slideloom.providers.base import Drawn
-from slideloom.stores.base import CachedResult, Draft, ImageStore
+from slideloom.stores.base import CachedResult
+from slideloom.stores.image_base import Draft, ImageStore
 from slideloom.tracing import Fact, step
 
 _TURNED_AWAY = 2

@@ -13,7 +13,7 @@ from slideloom.domain.album import Album
 from slideloom.domain.images import NotAPicture
 from slideloom.errors import NoPictures, StorageFull
 from slideloom.exports.shelf import Shelf
-from slideloom.stores.base import ImageStore
+from slideloom.stores.image_base import ImageStore
 
 FileKind = Literal["pptx", "pdf", "zip"]
 """Of a deck to take home; also its name's ending."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.slide import Slide
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 
 class Reference(Struct, frozen=True, kw_only=True):

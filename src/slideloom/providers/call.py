@@ -32,7 +32,7 @@ from slideloom.providers.scrub import Scrubber
 from slideloom.providers.tap import pour
 from slideloom.providers.trouble import describe_break
 from slideloom.providers.usage import find_cost_usd, find_last, find_usage
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 STALL_S = 30.0
 """Longest silence in the middle of an answer."""

@@ -21,7 +21,7 @@ from slideloom.providers.http import make_socket, open_session
 from slideloom.providers.intake import Spool
 from slideloom.providers.tap import pour
 from slideloom.providers.trouble import describe_trouble
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 PAUSES_S = (0.25, 0.5, 1.0)
 """Between the tries: an address may be told a moment before the picture is there."""

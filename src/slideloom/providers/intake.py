@@ -5,7 +5,7 @@ from typing import Protocol
 from slideloom.domain.images import MAX_BYTES
 from slideloom.errors import CorruptPicture
 from slideloom.providers.lift import Lift, PictureEnd, PictureStart
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 PIECE_BYTES = 96 * 1024
 """How much is gathered for one write. From 128 KiB on the allocator would map fresh pages for each

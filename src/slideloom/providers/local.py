@@ -3,7 +3,7 @@
 from slideloom.errors import RenderFailed
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.renderer import Renderer, RenderError, SlideText
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 
 class LocalProvider:

@@ -12,7 +12,7 @@ import aiohttp
 
 from slideloom.errors import CorruptPicture, NoAnswerInTime
 from slideloom.providers.intake import Intake
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 
 _READ_BYTES = 120 * 1024
 """Shared receive buffer; aiohttp's copies of it stay under 128 KiB, see `PIECE_BYTES`."""

@@ -15,7 +15,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import S3Store
 
 from slideloom.errors import StorageFull, StoreError
-from slideloom.stores.base import PicturePiece
+from slideloom.stores.image_base import PicturePiece
 
 if TYPE_CHECKING:  # it has them for type checkers alone
     from obstore.store import ClientConfig, RetryConfig, S3Config

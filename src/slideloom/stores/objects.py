@@ -19,9 +19,9 @@ from slideloom.domain.images import (
     inspect_picture,
 )
 from slideloom.errors import StorageFull, StoreError
-from slideloom.stores.base import PicturePiece
 from slideloom.stores.disk import DiskThreads, check_room
 from slideloom.stores.drafts import PART_PREFIX, DraftFolder, FileDraft, Part
+from slideloom.stores.image_base import PicturePiece
 from slideloom.stores.lock import FolderLock
 from slideloom.stores.names import (
     PICTURE_NAME,

@@ -22,20 +22,13 @@ from slideloom.errors import (
     UnknownBatch,
     UnreadableLog,
 )
-from slideloom.stores.base import (
-    CachedResult,
-    Encoded,
-    Missed,
-    Page,
-    Ring,
-    decode_log,
-    encode_event,
-)
+from slideloom.stores.base import CachedResult, Encoded, Page, decode_log, encode_event
 from slideloom.stores.cursor import parse_cursor, to_cursor
 from slideloom.stores.redis_doorbell import listen
 from slideloom.stores.redis_link import PREFIX, RedisLink
 from slideloom.stores.redis_results import RedisResults
 from slideloom.stores.redis_scripts import ADD_COST, APPEND, CREATE, FORGET, LEASE, MOVED
+from slideloom.stores.shared_base import Missed, Ring
 
 _CACHE_MAX_BYTES: Final = 50 * 1024**3
 """As the embedded store's."""

@@ -8,8 +8,8 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
-from slideloom.stores.base import Missed, Ring
 from slideloom.stores.redis_link import RedisLink
+from slideloom.stores.shared_base import Missed, Ring
 
 _QUIET_S: Final = 10.0
 """After that long without a word the server is asked; without an answer in as long, it is gone."""

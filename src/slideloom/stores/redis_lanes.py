@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from slideloom.stores.base import Posted
 from slideloom.stores.redis_link import PREFIX, RedisLink
 from slideloom.stores.redis_scripts import SWAP_LANE
+from slideloom.stores.shared_base import Posted
 
 _KEEP_S: Final = 86_400
 """A width learned yesterday is as good as none."""

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Scope
 
 from slideloom.domain.images import MEDIA_TYPES
-from slideloom.stores.base import FarImages, PicturePiece
+from slideloom.stores.image_base import FarImages, PicturePiece
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 

@@ -5,7 +5,7 @@ import random
 
 from slideloom.clock import monotonic_s
 from slideloom.errors import StoreError
-from slideloom.stores.base import Posted
+from slideloom.stores.shared_base import Posted
 
 
 class MemoryBoard:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from slideloom.domain.events import BatchSubmitted, Event, SlideDone
 from slideloom.domain.keys import OnceKey
 from slideloom.providers.base import DrawOrder
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 from tests.support.flaky import Dice
 from tests.support.histories.calls import CALL_LAWS, Scene
 from tests.support.histories.clocks import WallClock

@@ -25,7 +25,7 @@ from slideloom.errors import (
     UpstreamDown,
 )
 from slideloom.providers.base import Checked, Drawn, DrawOrder
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 from tests.support.pictures import picture
 
 PRICE_USD: Final = 0.04

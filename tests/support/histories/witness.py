@@ -10,7 +10,8 @@ from slideloom.domain.events import BatchSubmitted, Event
 from slideloom.domain.images import FitMode, PictureFacts
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.ratio import Ratio
-from slideloom.stores.base import CachedResult, Draft, Encoded, Page, encode_event
+from slideloom.stores.base import CachedResult, Encoded, Page, encode_event
+from slideloom.stores.image_base import Draft
 from slideloom.stores.schema import _migrate
 from slideloom.stores.sqlite import SqliteBatchStore
 from slideloom.stores.thread import _run_group

@@ -10,7 +10,7 @@ from slideloom.engine.recovery import InFlightPolicy
 from slideloom.engine.run import BatchRun
 from slideloom.errors import StoreError
 from slideloom.providers.base import DrawOrder
-from slideloom.stores.base import Draft
+from slideloom.stores.image_base import Draft
 from tests.support.flaky import FlakyImages, FlakyProvider, FlakyStore
 from tests.support.histories.books import Books
 from tests.support.histories.clocks import WallClock
