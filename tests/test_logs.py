@@ -152,7 +152,7 @@ async def test_whole_batch_leaves_its_files_and_the_users_pipelines_print_number
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made = ScriptedProvider(ValueError("bug"), seconds=0.01)
-    monkeypatch.setattr("slideloom.assembly.open_providers", lambda _: [made])
+    monkeypatch.setattr("slideloom.assembly.lanes.open_providers", lambda _: [made])
     async with running_service(tmp_path) as service:
         body = deck(3, max_workers=1)
         body["slides"][1]["id"] = NASTY.replace("\n", " ")[:120]

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from slideloom.assembly import open_tracer
+from slideloom.assembly.rules import open_tracer
 from slideloom.errors import ContentBlocked, UpstreamDown
 from slideloom.otel import OtelTracer
 from slideloom.tracing import Tracer
@@ -38,7 +38,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """What every service in the test exports."""
     exporter = InMemorySpanExporter()
     monkeypatch.setattr(
-        "slideloom.assembly.open_tracer",
+        "slideloom.assembly.services.open_tracer",
         lambda _: (OtelTracer(SimpleSpanProcessor(exporter)), ()),
     )
     return exporter
@@ -48,7 +48,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
     """Makes the pictures of every service in the test, at once."""
     made = ScriptedProvider(seconds=0.0)
-    monkeypatch.setattr("slideloom.assembly.open_providers", lambda _: [made])
+    monkeypatch.setattr("slideloom.assembly.lanes.open_providers", lambda _: [made])
     return made
 
 
@@ -228,7 +228,7 @@ def test_nothing_is_exported_unless_that_is_asked_for(environ: dict[str, str]) -
 @pytest.mark.slow
 def test_nothing_is_imported_unless_that_is_asked_for() -> None:
     code = (
-        "import os, sys, slideloom.cli, slideloom.app, slideloom.assembly as parts;"
+        "import os, sys, slideloom.cli, slideloom.app, slideloom.assembly.rules as parts;"
         "parts.open_tracer(os.environ);"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )

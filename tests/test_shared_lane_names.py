@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slideloom.assembly import name_lane, open_lanes
+from slideloom.assembly.lanes import name_lane, open_lanes
 from slideloom.engine.shared_lane import SharedLane
 from slideloom.settings import Settings, load_settings
 from tests.bench.lanes.board import MemoryBoard

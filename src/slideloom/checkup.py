@@ -8,7 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from slideloom.assembly import check_image_store, open_providers
+from slideloom.assembly.lanes import open_providers
+from slideloom.assembly.places import check_image_store
 from slideloom.domain.prices import find_price
 from slideloom.errors import (
     AuthFailed,

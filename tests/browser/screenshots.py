@@ -10,7 +10,7 @@ import msgspec
 from PIL import Image
 from playwright.async_api import Browser
 
-from slideloom import assembly
+from slideloom.assembly import lanes
 from slideloom.providers.base import Provider
 from slideloom.settings import Settings
 from tests.browser.decks import get, start
@@ -75,7 +75,7 @@ async def main() -> None:
         studios.append(StudioProvider(seconds=2.0, waits=_LATE, fails={}))
         return studios
 
-    assembly.open_providers = open_studio
+    lanes.open_providers = open_studio
     with tempfile.TemporaryDirectory() as folder:
         async with running_service(Path(folder)) as service, open_browser() as browser:
             batch_id = await start(service.url, _read_deck(), wait=False)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from slideloom.assembly import _OTEL_ENDPOINTS
+from slideloom.assembly.rules import _OTEL_ENDPOINTS
 from slideloom.metrics import Metrics
 from slideloom.otel import _NAMES
 

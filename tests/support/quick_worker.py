@@ -5,7 +5,7 @@ With the 20 s that operators have, each test of a take-over would wait for them.
 
 import sys
 
-from slideloom import assembly
+from slideloom.assembly import services
 from slideloom.cli.worker import worker
 from slideloom.logs import Log
 from slideloom.queues.redis import RedisRunner
@@ -22,5 +22,5 @@ async def _open_runner(settings: Settings, log: Log) -> RedisRunner:
 
 
 if __name__ == "__main__":
-    assembly._open_runner = _open_runner
+    services.open_runner = _open_runner  # type: ignore[attr-defined]  # it is imported there
     sys.exit(worker())

@@ -13,7 +13,7 @@ from tests.support.service import Running, running_service
 def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
     """Makes the pictures of every service in the test, at once."""
     made = ScriptedProvider(seconds=0.0)
-    monkeypatch.setattr("slideloom.assembly.open_providers", lambda _: [made])
+    monkeypatch.setattr("slideloom.assembly.lanes.open_providers", lambda _: [made])
     return made
 
 

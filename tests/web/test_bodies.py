@@ -96,7 +96,7 @@ async def service(
 ) -> AsyncIterator[Running]:
     """One for all: what is refused leaves nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("slideloom.assembly.open_providers", lambda _: [provider])
+        patch.setattr("slideloom.assembly.lanes.open_providers", lambda _: [provider])
         async with running_service(tmp_path_factory.mktemp("bodies")) as running:
             yield running
 
