@@ -1,6 +1,5 @@
 """The ASGI application: routes, middleware, lifespan."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -35,6 +34,7 @@ from slideloom.web.endpoint import Endpoint
 from slideloom.web.guard import Guard, LastResort
 from slideloom.web.openapi import build_openapi
 from slideloom.web.pages import page_routes
+from slideloom.web.polls import PollPaths, Polls
 from slideloom.web.problems import answer_error, answer_http_error
 from slideloom.web.streams import LongResponses
 from slideloom.web.tokens import TokenGate, Tokens
@@ -55,10 +55,6 @@ _EXPOSED = (
     *("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed"),
     *("Content-Disposition", "X-Missing-Slides", "RateLimit", "RateLimit-Policy"),
 )
-_QUIET = (
-    r"/(healthz|readyz|metrics)|/(static|assets)/.*|{0}/slide/batch/(?!generate$|estimate$)[^/]+"
-)
-"""What is asked all the time: probes, files, how a batch is. `{0}` is the API's prefix."""
 _OPEN_FOLDERS = ("/static/", "/assets/")
 """The page's files say nothing; a picture's name is known to those it was told."""
 
@@ -91,6 +87,7 @@ def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlet
 def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
     """From the outside in."""
     prefix = settings.api_prefix
+    polls = PollPaths(prefix)
     gate = Middleware(
         TokenGate,
         tokens=tokens,
@@ -105,7 +102,7 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
         Middleware(
             Guard,
             doors=Doors(host=settings.host, hosts=settings.hosts, origins=settings.origins),
-            quiet=re.compile(_QUIET.format(re.escape(prefix)), re.DOTALL),
+            polls=polls,
         ),
         Middleware(
             CrossOrigin,
@@ -116,6 +113,7 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
         ),
         Middleware(LastResort),
         *([gate] if tokens else []),
+        Middleware(Polls, paths=polls),
     ]
 
 

@@ -8,6 +8,7 @@ from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState, apply, fold
 from slideloom.domain.events import BatchResumed, Event
 from slideloom.domain.feed import FeedItem, to_feed
+from slideloom.domain.status import BatchStatus
 
 
 class Timeline:
@@ -23,6 +24,8 @@ class Timeline:
         self.feed: list[FeedItem] = []
         self.is_closed = False
         """Whether this process does no more about it; another one may."""
+        self.shown: dict[str, tuple[BatchState, BatchStatus]] = {}
+        """By language, what was told last of the batch as it is, or was: see `encode_status`."""
         self._spent_s = state.logged_s
         self._since_s = monotonic_s()
         self._over = asyncio.Event()

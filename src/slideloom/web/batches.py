@@ -19,7 +19,14 @@ from slideloom.domain.request import (
     read_data_url,
     to_order,
 )
-from slideloom.domain.status import BatchAnswer, BatchStatus, BatchSummary, to_answer, to_status
+from slideloom.domain.status import (
+    BatchAnswer,
+    BatchStatus,
+    BatchSummary,
+    estimate_remaining_s,
+    to_answer,
+    to_status,
+)
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
 from slideloom.web.bodies import json_response, read_count, read_json
@@ -114,7 +121,7 @@ async def status(request: Request) -> Response:
     """How the batch named in the body is."""
     asked = await read_json(request, StatusRequest)
     timeline = await get_batch(request, asked.batch_id)
-    return json_response(show_status(timeline, reader_language(request)))
+    return _to_json(encode_status(timeline, reader_language(request)))
 
 
 async def show(request: Request) -> Response:
@@ -129,7 +136,7 @@ async def show(request: Request) -> Response:
     known = [item.strip() for item in request.headers.get("if-none-match", "").split(",")]
     if tag.removeprefix("W/") in (item.removeprefix("W/") for item in known) or known == ["*"]:
         return Response(status_code=304, headers=headers)
-    return json_response(show_status(timeline, language), headers=headers)
+    return _to_json(encode_status(timeline, language), headers)
 
 
 async def list_batches(request: Request) -> Response:
@@ -171,6 +178,29 @@ def show_status(timeline: Timeline, language: Language) -> BatchStatus:
         now_s=wall_s(),
         language=language,
     )
+
+
+def encode_status(timeline: Timeline, language: Language) -> bytes:
+    """`show_status` as JSON, most of it encoded once for all who ask before the next event."""
+    state = timeline.state
+    known, status = timeline.shown.get(language, (None, None))
+    if status is None or known is not state:
+        status = show_status(timeline, language)
+        results = msgspec.Raw(msgspec.json.encode(status.results))
+        status = structs.replace(status, results=results)
+        timeline.shown[language] = state, status
+    elif not state.is_final:  # nothing else moves between two events
+        left_s, elapsed_s = estimate_remaining_s(state, now_s=wall_s()), timeline.elapsed_s
+        status = structs.replace(
+            status,
+            estimated_remaining_time=None if left_s is None else round(left_s, 3),
+            total_time=round(elapsed_s, 3),
+        )
+    return msgspec.json.encode(status)
+
+
+def _to_json(body: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, headers=headers, media_type="application/json")
 
 
 def _prefers_async(request: Request) -> bool:

@@ -3,6 +3,7 @@
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 
 class CrossOrigin(CORSMiddleware):
@@ -10,6 +11,13 @@ class CrossOrigin(CORSMiddleware):
 
     The browser holds its pages to that. Who may not ask at all, `Doors` has refused.
     """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Requests that are no other site's need nothing said."""
+        if any(name == b"origin" for name, _ in scope.get("headers", ())):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """See `CORSMiddleware`."""

@@ -3,15 +3,17 @@
 import re
 import time
 import uuid
+from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slideloom.assembly import Services
 from slideloom.errors import RequestError
-from slideloom.tracing import Span, Tracer, read_trace, within
+from slideloom.tracing import Span, Trace, Tracer, read_trace, within
 from slideloom.web.callers import find_caller
 from slideloom.web.doors import Doors
+from slideloom.web.polls import PollPaths
 from slideloom.web.problems import answer_error
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -20,25 +22,31 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"vary", b"Origin"),
 )
-"""On every answer."""
+_VARY = (b"vary", b"Origin")
+"""Caches must not give another site's page what was answered to none."""
 _CLIENT_GONE = 499
 """As web servers log it."""
+_QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/assets/")
+"""Not logged when they succeed, nor traced, as polls are not: they would bury what matters.
+
+A thousand who ask once a second would write 17 GB a day; and the line costs more than the answer.
+"""
+_UNTOLD = Span(Tracer(), Trace(trace_id="0" * 32, span_id="0" * 16))
 _FIRST_BAD_STATUS, _FIRST_FAULT_STATUS = 400, 500
+
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""As ASGI has them, names in small letters."""
 
 
 class Guard:
     """ASGI middleware; the log is that of the app's services, once they are open."""
 
-    def __init__(self, app: ASGIApp, *, doors: Doors, quiet: re.Pattern[str]) -> None:
-        """Take what paths are `quiet`: neither traced, nor logged when all goes well.
-
-        Probes, files and polls would bury what matters.
-        """
+    def __init__(self, app: ASGIApp, doors: Doors, polls: PollPaths) -> None:
         self._app = app
         self._doors = doors
-        self._quiet = quiet
+        self._polls = polls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, dressed."""
@@ -50,8 +58,10 @@ class Guard:
         if scope["type"] == "websocket":
             await self._let_in(scope, receive, send)
             return
-        tracer = Tracer() if self._is_quiet(scope) else _services(scope).tracer
-        span = tracer.begin(
+        if self._is_quiet(scope):
+            await self._answer(scope, receive, send, request_id=request_id, span=_UNTOLD)
+            return
+        span = _services(scope).tracer.begin(
             "request",
             read_trace(scope["headers"]),
             request_id=request_id,
@@ -73,8 +83,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 scope["state"][_ANSWERED] = True
-                headers = message["headers"] = list(message["headers"])
-                headers += [(b"x-request-id", request_id.encode()), *_HEADERS]
+                message["headers"] = _dress(message["headers"], request_id)
             await send(message)
 
         try:
@@ -96,7 +105,7 @@ class Guard:
                 )
 
     def _is_quiet(self, scope: Scope) -> bool:
-        return self._quiet.fullmatch(scope["path"]) is not None
+        return scope["path"].startswith(_QUIET) or self._polls.find(scope) is not None
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -142,6 +151,13 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: Exception) 
     """Answer with the problem; a WebSocket handshake is answered so, too."""
     answer = await answer_error(HTTPConnection(scope), error)
     await answer(scope, receive, send)
+
+
+def _dress(headers: Headers, request_id: str) -> Headers:
+    """With our own beside them; what an answer says for itself stays."""
+    names = {name for name, _ in headers}
+    ours = [header for header in _HEADERS if header[0] not in names]
+    return [*headers, (b"x-request-id", request_id.encode()), _VARY, *ours]
 
 
 def _note_end(span: Span, scope: Scope, status: int) -> None:

@@ -4,6 +4,7 @@ import math
 import re
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -273,8 +274,14 @@ _INTERNAL: dict[Language, str] = {
 
 def reader_language(request: HTTPConnection) -> Language:
     """Chinese when `Accept-Language` prefers it to English, else English."""
+    accepted = request.headers.get("accept-language", "")
+    return _choose_language(accepted) if accepted else "en"
+
+
+@lru_cache(maxsize=64)  # browsers of one kind say the same
+def _choose_language(accepted: str) -> Language:
     best: tuple[float, Language] = (0.0, "en")
-    for item in request.headers.get("accept-language", "").split(","):
+    for item in accepted.split(","):
         tag, _, parameters = item.strip().partition(";")
         quality = _parse_quality(parameters)
         primary = re.split("[-_]", tag.strip().lower())[0]
