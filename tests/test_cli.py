@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from slideloom.cli.serve import refuse_exposed
+from slideloom.settings import load_settings
 from tests.support.orders import deck
 from tests.support.process import SLIDELOOM, Served, serve_environ, served
 from tests.support.upstream import Plan, spawn_upstream
@@ -65,6 +67,15 @@ def test_start_says_where_and_that_no_key_is_set(tmp_path: Path) -> None:
     assert service.process.returncode == 0
     assert (tmp_path / "data" / "slideloom.sqlite3").exists()
     assert list((tmp_path / "logs").glob("pipeline_*.log"))
+
+
+def test_listening_beyond_this_machine_takes_tokens_or_a_word(tmp_path: Path) -> None:
+    words = refuse(tmp_path, HOST="0.0.0.0")  # noqa: S104 - it is refused
+    assert "set API_TOKENS, or start with --insecure" in words
+    assert not (tmp_path / "data").exists()
+    for more in ({"API_TOKENS": "a:0123456789abcdef"}, {"INSECURE": "1"}):
+        settings, _ = load_settings({"HOST": "0.0.0.0", **more})  # noqa: S104 - nothing is bound
+        refuse_exposed(settings)
 
 
 def test_env_file_in_the_working_folder_is_read(tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ from slideloom.web.bodies import json_response
 from slideloom.web.endpoint import Endpoint, services
 
 
+_LOOK_AGAIN_S = 5
+"""Where something is wrong, it may have been mended by then."""
+
+
 class Health(Struct, frozen=True):
     """The process is alive."""
 
@@ -60,7 +64,9 @@ async def readyz(request: Request) -> Response:
     body = Readiness(
         ready=ready, provider=parts.provider.name, model=parts.provider.model, checks=checks
     )
-    return json_response(body, status=200 if ready else 503)
+    if ready:
+        return json_response(body)
+    return json_response(body, status=503, headers={"Retry-After": str(_LOOK_AGAIN_S)})
 
 
 async def metrics(request: Request) -> Response:
