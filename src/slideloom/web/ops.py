@@ -12,7 +12,6 @@ from slideloom.metrics import CONTENT_TYPE
 from slideloom.web.bodies import json_response
 from slideloom.web.endpoint import Endpoint, services
 
-
 _LOOK_AGAIN_S = 5
 """Where something is wrong, it may have been mended by then."""
 
