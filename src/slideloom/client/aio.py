@@ -35,6 +35,7 @@ class AsyncClient:
         patience_s: float = 60.0,
         language: Literal["en", "zh"] | None = None,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
     ) -> None:
         """Take the service's address; nothing is sent yet.
 
@@ -44,8 +45,15 @@ class AsyncClient:
             patience_s: seconds for which lost connections, 429 and 503 are tried again.
             language: of the messages for people.
             headers: sent with every request, for proxies that want some.
+            token: one of the service's `API_TOKENS`, its secret part; default
+                `SLIDELOOM_TOKEN` of the environment. It goes to `url` and nowhere else.
+
+        Raises:
+            ValueError: the token cannot be sent.
         """
-        self._caller = Caller(url, patience_s=patience_s, language=language, headers=headers)
+        self._caller = Caller(
+            url, patience_s=patience_s, language=language, headers=headers, token=token
+        )
         self._batches = f"{api_prefix}/slide/batch"
 
     async def __aenter__(self) -> Self:

@@ -24,6 +24,7 @@ from slideloom.client.errors import (
     to_refusal,
 )
 from slideloom.client.pauses import Pauses
+from slideloom.client.tokens import to_authorization
 
 _T = TypeVar("_T")
 
@@ -64,6 +65,7 @@ class Caller:
         patience_s: float,
         language: str | None,
         headers: Mapping[str, str] | None,
+        token: str | None,
     ) -> None:
         self._base = url.rstrip("/")
         self.url = hide_login(self._base)
@@ -73,6 +75,11 @@ class Caller:
         if language is not None:
             self._headers["Accept-Language"] = language
         self._headers |= headers or {}
+        self._shown = to_authorization(token, self._headers)
+        """What shows the token, if there is one."""
+        if self._shown and self.url != self._base:
+            message = 'the address has a login, and there is a token: give token="", or no login'
+            raise ValueError(message)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -156,7 +163,8 @@ class Caller:
         try:
             async with self._send(ask) as answer:
                 if not _is_answer(ask, answer):
-                    raise to_refusal(_parse_problem(answer, await self._read(answer)))
+                    problem = _parse_problem(answer, await self._read(answer))
+                    raise to_refusal(problem, has_token=bool(self._shown))
                 yield answer
         except aiohttp.InvalidURL as error:
             message = f"{self.url} is no web address"
@@ -170,7 +178,10 @@ class Caller:
         if self._session is None:
             connector = aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE_S, limit=0)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
-        headers = dict(ask.headers)
+        if not ask.path.startswith("/"):  # joined to a host's name, it would be another host
+            message = f"{self.url} is no Slideloom: {ask.path} is no address of its own"
+            raise UnexpectedAnswer(message)
+        headers = {**self._shown, **ask.headers}
         if ask.body is not None:
             headers["Content-Type"] = "application/json"
         return self._session.request(
@@ -179,7 +190,7 @@ class Caller:
             data=ask.body,
             headers=headers,
             timeout=ask.timeout,
-            allow_redirects=False,
+            allow_redirects=False,  # they may lead elsewhere, and the token with them
         )
 
 

@@ -8,9 +8,11 @@ ClientError
 ├── UnexpectedAnswer      whoever answers there is no Slideloom, or one of another version
 └── Refused               the service says no: `code`, `detail`, `request_id`, `errors`
     ├── InvalidRequest        the request must change (400, 413, 415, 422)
+    ├── NotSignedIn           the service wants a token, or another one (401)
     ├── NotFound              no such batch, slide or version (404)
     ├── Conflict              not now: the slide is under way, no picture is there yet (409)
     ├── Busy                  later: too many requests, or the service stops (429, 503)
+    ├── DailyLimit            not today: what a day may cost is used up (429)
     └── ServiceFault          the service failed (other 5xx)
 """
 
@@ -19,6 +21,8 @@ from http import HTTPStatus
 
 import msgspec
 from msgspec import Struct
+
+from slideloom.client.tokens import VARIABLE
 
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the decoder raises over what is no JSON of the wanted shape, or nested too deep."""
@@ -133,6 +137,19 @@ class InvalidRequest(Refused):
     """The request must change."""
 
 
+class NotSignedIn(Refused):
+    """The service wants a token, or does not take this one."""
+
+    def __init__(self, problem: Problem, *, has_token: bool) -> None:
+        super().__init__(problem)
+        self.has_token = has_token
+        """Whether one was sent."""
+
+    def __str__(self) -> str:
+        what = "does not take this token" if self.has_token else "wants a token"
+        return f"the service {what}: set {VARIABLE}, or give token="
+
+
 class NotFound(Refused):
     """There is no such batch, slide or version (any more)."""
 
@@ -143,6 +160,10 @@ class Conflict(Refused):
 
 class Busy(Refused):
     """It was not done; it can be later."""
+
+
+class DailyLimit(Refused):
+    """What the service may spend in a day is used up; nothing was ordered."""
 
 
 class ServiceFault(Refused):
@@ -157,6 +178,8 @@ _CODES: dict[type, str] = {
     UnexpectedAnswer: "unexpected_answer",
 }
 """Of those that the service did not name."""
+_DAILY = "daily_cost_limit"
+"""A 429 that no client has the patience for: it lasts until midnight UTC."""
 _KINDS: dict[int, type[Refused]] = {
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.CONFLICT: Conflict,
@@ -165,7 +188,11 @@ _KINDS: dict[int, type[Refused]] = {
 }
 
 
-def to_refusal(problem: Problem) -> Refused:
-    """The error for a problem answer."""
+def to_refusal(problem: Problem, *, has_token: bool) -> Refused:
+    """The error for a problem answer; `has_token`: whether one was sent."""
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        return NotSignedIn(problem, has_token=has_token)
+    if problem.code == _DAILY:
+        return DailyLimit(problem)
     rest = ServiceFault if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else InvalidRequest
     return _KINDS.get(problem.status, rest)(problem)
