@@ -2,7 +2,15 @@
 
 from enum import IntEnum
 
-from slideloom.client import BatchStatus, ClientError, Refused, Unreachable, WaitTimeout
+from slideloom.client import (
+    BatchStatus,
+    ClientError,
+    DailyLimit,
+    NotSignedIn,
+    Refused,
+    Unreachable,
+    WaitTimeout,
+)
 
 ACCOUNT_CODES = frozenset({"auth_failed", "quota_exhausted"})
 """Of what only the owner of the key can mend."""
@@ -18,7 +26,7 @@ class Exit(IntEnum):
     SLIDES_FAILED = 3
     """Some slides, or all, have no picture."""
     ACCOUNT = 4
-    """The key is refused, or the account is empty."""
+    """The key or the token is refused, the account is empty, or the day's money is spent."""
     UNREACHABLE = 5
     """No answer from the service, or not in time."""
     INTERRUPTED = 130
@@ -37,6 +45,8 @@ def exit_for_error(error: ClientError) -> Exit:
     """The exit code for what the client raised."""
     if isinstance(error, Unreachable | WaitTimeout):
         return Exit.UNREACHABLE
+    if isinstance(error, NotSignedIn | DailyLimit):
+        return Exit.ACCOUNT
     if isinstance(error, Refused) and error.code in ACCOUNT_CODES:
         return Exit.ACCOUNT
     return Exit.ERROR

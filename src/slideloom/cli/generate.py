@@ -27,7 +27,7 @@ from slideloom.cli.folder import (
 from slideloom.cli.options import COST_USD, SECONDS, SLIDES_AT_ONCE, check_ratio
 from slideloom.cli.output import Manner, Output, printable
 from slideloom.cli.progress import reporting
-from slideloom.cli.reach import Reached, Unreached, reach, reach_or_embed
+from slideloom.cli.reach import Reached, Unreached, find_token, is_near, reach, reach_or_embed
 from slideloom.cli.run import WrongUsageError, run_command
 from slideloom.cli.saving import saving
 from slideloom.cli.tables import (
@@ -202,13 +202,19 @@ async def _reach(
     """The service that made the deck before, if one did: another one would be paid anew."""
     server = manner.server or state.server
     home, is_embedded = wish.folder / HOME_NAME, server == EMBEDDED
+    token = find_token(manner.token)
+    if token and server not in {"", EMBEDDED, manner.server} and not is_near(server):
+        # Whoever made the folder would get the token of whoever goes on with it.
+        token = ""
+        text = "No token for {url}, which only this folder names; --server {url} allows it."
+        output.note(tell(text, url=printable(server)))
     with tempfile.TemporaryDirectory() as scratch:
         if wish.dry_run and not home.exists():
             home = Path(scratch)  # nothing is to stay of it
         way = (
-            reach_or_embed(home=home, is_embedded=is_embedded, output=output)
+            reach_or_embed(home=home, is_embedded=is_embedded, token=token, output=output)
             if server in {"", EMBEDDED}
-            else reach(server)
+            else reach(server, token)
         )
         async with way as reached:
             yield reached
@@ -323,8 +329,18 @@ def _note_cut_off(batch_id: str, output: Output, *, is_embedded: bool) -> None:
 
 def _same_command(*more: str) -> str:
     """What was typed, and more; nothing twice."""
-    typed = sys.argv[1:]
+    typed = _without_token(sys.argv[1:])
     return printable(shlex.join(["slideloom", *typed, *(s for s in more if s not in typed)]))
+
+
+def _without_token(typed: Sequence[str]) -> list[str]:
+    """What was typed, but for the token: what is printed is copied, and kept."""
+    pairs = zip(("", *typed), typed, strict=False)
+    return [
+        word
+        for before, word in pairs
+        if before != "--token" and word.partition("=")[0] != "--token"
+    ]
 
 
 def _describe(estimate: Estimate) -> str:

@@ -1,7 +1,7 @@
 """What commands print: results on stdout, everything else on stderr."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from slideloom.cli import json_lines
 from slideloom.cli.words import tell
-from slideloom.client import Refused
+from slideloom.client import NotSignedIn, Refused
 
 Cell = str | Text
 
@@ -25,6 +25,13 @@ class Manner:
         str | None,
         Parameter(env_var="SLIDELOOM_URL", help="The service's address (SLIDELOOM_URL)."),
     ] = None
+    token: Annotated[
+        str | None,
+        Parameter(
+            env_var="SLIDELOOM_TOKEN",
+            help="Token for the service. Better SLIDELOOM_TOKEN, also in .env: others see options.",
+        ),
+    ] = field(default=None, repr=False)
     json: Annotated[bool, Parameter(negative=(), help="Print JSON instead of tables.")] = False
     quiet: Annotated[
         bool, Parameter(name=("--quiet", "-q"), negative=(), help="No progress, no notes.")
@@ -64,6 +71,8 @@ class Output:
         if isinstance(error, OSError) and error.filename is not None:
             text = "{place} cannot be read or written: {reason}"
             words = tell(text, place=error.filename, reason=error.strerror)
+        if isinstance(error, NotSignedIn):
+            words = _tell_way_in(has_token=error.has_token)
         if self.is_json:
             json_lines.put_error(code, words, request_id=request_id)
         where = f" ({tell('request {request_id}', request_id=request_id)})" if request_id else ""
@@ -96,6 +105,12 @@ class Output:
         for row in rows:
             table.add_row(*row)
         self.out.print(table)
+
+
+def _tell_way_in(*, has_token: bool) -> str:
+    if has_token:
+        return tell("The service does not take this token: set SLIDELOOM_TOKEN to another one.")
+    return tell("The service wants a token: set SLIDELOOM_TOKEN.")
 
 
 def printable(text: str) -> str:

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from msgspec import Struct
 
 from slideloom.cli.output import Output
@@ -15,6 +17,7 @@ from slideloom.client import (
     ClientError,
     Unreachable,
 )
+from slideloom.client.tokens import VARIABLE
 from slideloom.errors import SettingsError
 from slideloom.settings import Settings, load_settings
 
@@ -52,6 +55,21 @@ def default_url() -> str:
     return f"http://{here}:{settings.port or 8000}"
 
 
+def is_near(server: str) -> bool:
+    """Whether that service is this machine's or this folder's, whoever names it."""
+    url = _to_url(server)
+    return url == default_url() or urlsplit(url).hostname in {"localhost", *_THIS_MACHINE}
+
+
+def find_token(given: str | None) -> str:
+    """The token that was given, an empty one too, else that of `.env`; empty: none."""
+    if given is not None:
+        return given
+    with suppress(OSError, UnicodeDecodeError):  # its owner is told when it is served
+        return dotenv_values(Path(".env"), encoding="utf-8-sig").get(VARIABLE) or ""
+    return ""
+
+
 def _to_url(server: str) -> str:
     """What was typed, as an address."""
     return server if "://" in server else f"http://{server}"
@@ -63,7 +81,8 @@ async def is_served(url: str, *, patience_s: float) -> bool:
     Raises:
         UnexpectedAnswer: something else does.
     """
-    async with AsyncClient(url, patience_s=patience_s) as client:
+    # Unseen by whoever answers there: anybody may ask for that.
+    async with AsyncClient(url, patience_s=patience_s, token="") as client:
         try:
             await client.ready()
         except Busy:
@@ -74,8 +93,10 @@ async def is_served(url: str, *, patience_s: float) -> bool:
 
 
 @asynccontextmanager
-async def reach(server: str | None) -> AsyncIterator[Reached]:
+async def reach(server: str | None, token: str | None) -> AsyncIterator[Reached]:
     """The service at `server`, or where one is served from this folder.
+
+    `token`: `None` is that of `.env`, an empty one none at all.
 
     Raises:
         Unreached: none answers.
@@ -83,13 +104,13 @@ async def reach(server: str | None) -> AsyncIterator[Reached]:
     url = _to_url(server) if server else default_url()
     if not await is_served(url, patience_s=_FIRST_CONTACT_S if server else 0.0):
         raise Unreached(url)
-    async with open_client(url) as reached:
+    async with open_client(url, token=token) as reached:
         yield reached
 
 
 @asynccontextmanager
 async def reach_or_embed(
-    *, home: Path, is_embedded: bool, output: Output
+    *, home: Path, is_embedded: bool, token: str | None, output: Output
 ) -> AsyncIterator[Reached]:
     """The service of this folder where one answers, else one of its own with its files in `home`.
 
@@ -100,14 +121,17 @@ async def reach_or_embed(
     """
     url = default_url()
     if not is_embedded and await _is_somebody_there(url):
-        async with open_client(url) as reached:
+        async with open_client(url, token=token) as reached:
             yield reached
         return
     from slideloom.cli.embedded import embedded_service  # noqa: PLC0415 - the whole service
 
     if not is_embedded:
         output.note(tell("No service is running: making the deck here."))
-    async with embedded_service(home, output) as own, open_client(own, is_embedded=True) as reached:
+    async with (
+        embedded_service(home, output) as own,
+        open_client(own, token="", is_embedded=True) as reached,
+    ):
         yield reached
 
 
@@ -119,11 +143,17 @@ async def _is_somebody_there(url: str) -> bool:
 
 
 @asynccontextmanager
-async def open_client(url: str, *, is_embedded: bool = False) -> AsyncIterator[Reached]:
+async def open_client(
+    url: str, *, token: str | None, is_embedded: bool = False
+) -> AsyncIterator[Reached]:
     """A client for a service that has answered."""
     prefix = OWN_PREFIX if is_embedded else _load_settings().api_prefix
     async with AsyncClient(
-        url, api_prefix=prefix, patience_s=_PATIENCE_S, language=find_language()
+        url,
+        api_prefix=prefix,
+        patience_s=_PATIENCE_S,
+        language=find_language(),
+        token=find_token(token),
     ) as client:
         yield Reached(client, url, is_embedded)
 

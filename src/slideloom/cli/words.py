@@ -73,6 +73,15 @@ _CHINESE = {
     "{name} must end in .pptx, .pdf or .zip": "{name} 必须以 .pptx、.pdf 或 .zip 结尾",
     "Warning: {warning}": "注意：{warning}",
     "Stopping.": "正在停止。",
+    "The service wants a token: set SLIDELOOM_TOKEN.": (
+        "该服务需要令牌：请设置环境变量 SLIDELOOM_TOKEN。"
+    ),
+    "The service does not take this token: set SLIDELOOM_TOKEN to another one.": (
+        "该服务不接受此令牌：请为 SLIDELOOM_TOKEN 换一个有效的令牌。"
+    ),
+    "No token for {url}, which only this folder names; --server {url} allows it.": (
+        "只有本文件夹提到 {url}，因此不向它出示令牌；如需出示，请加上 --server {url}。"
+    ),
 }
 _FINDINGS_ZH = tuple(
     (re.compile(words), chinese)

@@ -1,0 +1,155 @@
+"""Tokens on the command line: where they come from, where they go, what is said without one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from slideloom.cli.generate import _same_command
+from slideloom.cli.output import Manner
+from slideloom.cli.reach import is_near
+from tests.cli.conftest import Ran, Run, run_here
+
+TOKEN = "canary-5e1f0c77"  # noqa: S105 - nobody's
+READY = msgspec.json.encode({"ready": True, "provider": "p", "model": "m", "checks": {}})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLIDELOOM_TOKEN", raising=False)
+
+
+@asynccontextmanager
+async def refusing(status: int, code: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """A service that is ready, and refuses everything; its address, and what came."""
+    came: list[str] = []
+    refusal = msgspec.json.encode({"status": status, "code": code, "detail": f"it is {code}"})
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        is_probe = " /readyz " in came[-1]
+        body, line = (READY, "200 OK") if is_probe else (refusal, f"{status} No")
+        head = f"HTTP/1.1 {line}\r\nContent-Length: {len(body)}\r\nRetry-After: 90\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", came
+
+
+async def ask(url: str, *options: str) -> Ran:
+    return await asyncio.to_thread(run_here, "status", "--server", url, *options)
+
+
+async def test_token_is_the_options_else_the_environments_else_that_of_the_env_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def shown() -> str:
+        probe, asked = came[-2:]
+        assert "Authorization" not in probe, "whoever answers there may be anybody"
+        return next(line for line in asked.splitlines() if "Authorization" in line)
+
+    async with refusing(401, "unauthorized") as (url, came):
+        Path(".env").write_text("SLIDELOOM_TOKEN=of-the-file\n")
+        await ask(url)
+        assert shown() == "Authorization: Bearer of-the-file"
+        monkeypatch.setenv("SLIDELOOM_TOKEN", "of-the-environment")
+        await ask(url)
+        assert shown() == "Authorization: Bearer of-the-environment"
+        await ask(url, "--token", "of-the-option")
+        assert shown() == "Authorization: Bearer of-the-option"
+
+
+@pytest.mark.parametrize(
+    ("locale", "without", "wrong"),
+    [("C.UTF-8", "wants a token", "not take this token"), ("zh_CN.UTF-8", "需要令牌", "不接受此")],
+)
+async def test_refused_token_is_exit_4_and_says_what_to_set(
+    locale: str, without: str, wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LC_ALL", locale)
+    async with refusing(401, "unauthorized") as (url, _):
+        ran = await ask(url)
+        assert ran.code == 4
+        assert without in ran.err
+        assert "SLIDELOOM_TOKEN" in ran.err
+        ran = await ask(url, "--token", TOKEN, "--json")
+        assert (ran.code, ran.json["error"]["code"]) == (4, "unauthorized")
+        assert wrong in ran.json["error"]["detail"]
+        assert TOKEN not in ran.out + ran.err
+
+
+async def test_day_whose_money_is_spent_is_exit_4_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with refusing(429, "daily_cost_limit") as (url, came):
+        ran = await ask(url)
+        assert (ran.code, len(came)) == (4, 2)
+        assert "it is daily_cost_limit" in ran.err
+
+
+async def test_folder_of_somebody_else_gets_no_token_sent_where_it_says(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slideloom.cli.reach._FIRST_CONTACT_S", 0.1)
+    Path("deck.md").write_text("# A")
+    await run("generate", "deck.md", "-o", "out")
+    state = json.loads(Path("out/.slideloom.json").read_text())
+    monkeypatch.delenv("SLIDELOOM_URL")
+    monkeypatch.setenv("SLIDELOOM_TOKEN", TOKEN)
+    async with refusing(401, "unauthorized") as (url, came):
+        Path("out/.slideloom.json").write_text(json.dumps(state | {"server": url}))
+        with monkeypatch.context() as patch:
+            patch.setattr("slideloom.cli.generate.is_near", lambda _: False)
+            ran = await run("generate", "deck.md", "-o", "out")
+            assert ran.code == 4
+            assert f"No token for {url}" in ran.err
+            assert TOKEN not in "".join(came)
+            await run("generate", "deck.md", "-o", "out", "--server", url)
+            assert TOKEN in came[-1], "its user names it"
+        await run("generate", "deck.md", "-o", "out")
+        assert TOKEN in came[-1], "it is this machine's"
+
+
+@pytest.mark.parametrize(
+    ("server", "is_ours"),
+    [
+        ("http://localhost:9000", True),
+        ("[::1]:9000", True),
+        ("http://service.example.org:8000", False),
+        ("http://localhost.example.org", False),
+        ("http://localhost@example.org", False),
+    ],
+)
+def test_service_is_near_when_it_is_this_machines(server: str, *, is_ours: bool) -> None:
+    assert is_near(server) is is_ours
+
+
+def test_what_is_printed_to_be_typed_again_holds_no_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "sys.argv", ["slideloom", "generate", "a", "--token", TOKEN, f"--token={TOKEN}", "-q"]
+    )
+    assert _same_command("--retry") == "slideloom generate a -q --retry"
+
+
+def test_token_is_in_no_repr_of_the_options() -> None:
+    assert TOKEN not in repr(Manner(token=TOKEN))
+
+
+def test_help_names_the_variable_and_shows_no_value_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLIDELOOM_TOKEN", TOKEN)
+    ran = run_here("status", "--help")
+    assert "SLIDELOOM_TOKEN" in ran.out
+    assert TOKEN not in ran.out
