@@ -1,4 +1,5 @@
 /** Calls to the service. Every failure is either `Unreachable` or a `Problem` with words a person can act on. */
+import { askIn } from "./door.js";
 import { currentLang, langTag, t } from "./i18n.js";
 
 /**
@@ -19,6 +20,7 @@ import { currentLang, langTag, t } from "./i18n.js";
 
 const PREFIX = document.querySelector('meta[name="api-prefix"]').content;
 const BATCHES = `${PREFIX}/slide/batch`;
+const SIGN_IN = `${PREFIX}/sign-in`;
 const PATIENCE_MS = 20_000;
 /** A long deck takes its time to be packed and to be sent. */
 const EXPORT_PATIENCE_MS = 600_000;
@@ -28,10 +30,14 @@ export class Unreachable extends Error {}
 
 /** The service refused, and said why (RFC 9457). */
 export class Problem extends Error {
-  /** @param {number} status @param {{detail?: string, code?: string, errors?: {loc: (string | number)[], msg: string}[]}} body */
-  constructor(status, body) {
+  /**
+   * @param {number} status @param {{detail?: string, code?: string, errors?: {loc: (string | number)[], msg: string}[]}} body
+   * @param {number} [waitMs] After which the service may be asked again.
+   */
+  constructor(status, body, waitMs = 0) {
     super(body.detail || t("problem.status", { status }));
     this.status = status;
+    this.waitMs = waitMs;
     this.code = body.code ?? null;
     /** @type {{where: string, message: string}[]} */
     this.parts = (body.errors ?? []).map(({ loc, msg }) => ({ where: placeWords(loc), message: msg }));
@@ -100,6 +106,21 @@ export async function fetchReadiness() {
   return readJson(await send("/readyz", { cache: "no-store" }, [503]));
 }
 
+/** The name that this browser is signed in under; null for none. @returns {Promise<string | null>} */
+export async function fetchWhoIsIn() {
+  return (await readJson(await send(SIGN_IN, { cache: "no-store" }))).name;
+}
+
+/** Come in: the service gives the browser a cookie that no script can read. @param {string} token @returns {Promise<string>} The token's name. */
+export async function signIn(token) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await send(SIGN_IN, { method: "POST", headers, body: JSON.stringify({ token }) }, [401]);
+  if (!answer.ok) throw new Problem(answer.status, { detail: t("signIn.wrong") });
+  return (await fetchWhoIsIn()) ?? ""; // It may keep no cookies; then the next call says so.
+}
+
+export const signOut = () => send(`${PREFIX}/sign-out`, { method: "POST" });
+
 /** The example deck in the page's language, as JSON text. */
 export const fetchExample = async () => (await send(`/static/example-${currentLang()}.json`)).text();
 
@@ -141,12 +162,20 @@ async function post(url, body = null, headers = {}) {
   return readJson(await send(url, { method: "POST", headers: { ...kind, ...headers }, body }));
 }
 
-/** @param {string} url @param {RequestInit} init @param {number[]} [welcome] Statuses that are answers as well. */
-async function send(url, init = {}, welcome = []) {
+/**
+ * Where the service wants a token, the reader is asked for it, and the call goes out again.
+ * @param {string} url @param {RequestInit} init @param {number[]} [welcome] Statuses that are answers as well.
+ */
+async function send(url, init = {}, welcome = [], isSecond = false) {
   const headers = { "Accept-Language": langTag(), ...init.headers };
   const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS), ...init, headers }).catch(giveUp);
   if (answer.ok || answer.status === 304 || welcome.includes(answer.status)) return answer;
-  throw new Problem(answer.status, await answer.json().catch(() => ({})));
+  if (answer.status === 401 && !isSecond) {
+    if (await askIn()) return send(url, init, welcome, true);
+    throw new Problem(401, { detail: t("signIn.needed") });
+  }
+  const waitMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
+  throw new Problem(answer.status, await answer.json().catch(() => ({})), waitMs);
 }
 
 /** The answer's body; one that breaks off, or is not the service's, is no answer. @param {Response} answer */

@@ -1,6 +1,7 @@
 /** One batch, followed: read once, then one stream of its events. Only while that is broken it is asked for again and again. */
 import { useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { eventsUrl, fetchBatch, Problem } from "./api.js";
+import { untilIn } from "./door.js";
 import { EVENTS, isBehind, isFinal, takeIn } from "./fold.js";
 import { currentLang } from "./i18n.js";
 import { keepPolling, tellConnection } from "./poll.js";
@@ -43,6 +44,7 @@ export function followBatch(id, tell) {
         etag = answer.etag;
         if (answer.batch) take(answer.batch);
       } catch (error) {
+        if (error.status === 401) return untilIn().then(() => 0); // Not now, the reader said.
         if (!isUnknown(error)) throw error;
         close();
         tell({ batch: null, missing: true, live: false, isWhole: true });

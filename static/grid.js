@@ -65,10 +65,11 @@ const slideName = (slide) => t("slide.named", { n: slide.page_num, title: slide.
 function RetryButton({ batch, slide, onBatch }) {
   const action = useAction(onBatch);
   return html`
-    <button type="button" class="mark-button" disabled=${action.busy} title=${action.problem?.message}
+    <button type="button" class="mark-button" disabled=${action.busy}
       onClick=${() => action.run(() => retrySlides(batch.batch_id, [slide.slide_id]))}>
       <${Icon} name="again" />${t(action.problem ? "slide.retryAgain" : "slide.retry")}<span class="unseen"> ${slideName(slide)}</span>
-    </button>`;
+    </button>
+    ${action.problem && html`<span class="hint hint-bad" role="alert">${action.problem.message}</span>`}`;
 }
 
 /** @param {{slide: Slide & {retryAtMs?: number}}} props */

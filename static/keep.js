@@ -26,16 +26,27 @@ export function recall(name) {
   }
 }
 
-/** The deck being edited. @returns {[Deck | null, (next: Deck | ((deck: Deck) => Deck)) => void]} */
-export function useDraft() {
-  const [deck, setDeck] = useState(recallDeck);
+/**
+ * The deck being edited, or the one that was put away under that name.
+ * @param {string | null} name @returns {[Deck | null, (next: Deck | ((deck: Deck) => Deck)) => void]}
+ */
+export function useDraft(name) {
+  const [deck, setDeck] = useState(() => recallDeck("deck"));
   useEffect(() => void (deck && keep("deck", deck)), [deck]);
+  useEffect(() => void (name && !deck && setDeck(recallDeck(`deck of ${name}`))), [name]);
   return [deck, setDeck];
 }
 
-/** @returns {Deck | null} */
-function recallDeck() {
-  const kept = recall("deck");
+/** Out of sight for whoever signs in next in this browser, but not lost. @param {string} name Of who goes. */
+export function putDraftAway(name) {
+  keep(`deck of ${name}`, recall("deck"));
+  keep("deck", null);
+  keep("sent", null);
+}
+
+/** @param {string} name @returns {Deck | null} */
+function recallDeck(name) {
+  const kept = recall(name);
   return isDeck(kept) ? kept : null;
 }
 

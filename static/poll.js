@@ -29,15 +29,17 @@ export function keepPolling(step) {
 
   async function turn() {
     let waitMs;
+    let reachable = true;
     try {
       waitMs = await step();
       misses = 0;
     } catch (error) {
       if (!isPassing(error)) throw error;
-      waitMs = BACK_OFF_MS[Math.min(misses++, BACK_OFF_MS.length - 1)];
+      waitMs = Math.max(error.waitMs ?? 0, BACK_OFF_MS[Math.min(misses++, BACK_OFF_MS.length - 1)]);
+      reachable = error.status === 429; // It answers, only not so often.
     }
     if (stopped) return;
-    tellConnection(misses === 0);
+    tellConnection(reachable);
     if (waitMs !== null) timer = setTimeout(turn, waitMs);
   }
 

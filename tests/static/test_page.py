@@ -19,7 +19,7 @@ MODULES = sorted(path for path in STATIC.glob("*.js") if path.name not in VIEWER
 STYLES = sorted(path for path in STATIC.glob("*.css") if path.name not in VIEWER)
 WORDS = {lang: STATIC / f"words-{lang}.js" for lang in ("en", "zh")}
 """A reader loads one of them; the page names the English ones, the service the reader's."""
-MAX_GZIPPED_BYTES = 57_000
+MAX_GZIPPED_BYTES = 60_000
 MAX_MODULE_LINES = 250
 
 WORD = re.compile(r'^  "([\w.]+)": "(.*)",$', re.MULTILINE)
@@ -154,7 +154,7 @@ def test_the_page_preloads_exactly_the_modules_it_imports() -> None:
 
 
 @pytest.mark.parametrize("lang", WORDS)
-def test_scripts_and_styles_weigh_at_most_57_kb_gzipped(lang: str) -> None:
+def test_scripts_and_styles_weigh_at_most_60_kb_gzipped(lang: str) -> None:
     words = WORDS[lang]
     files = {*MODULES, *STYLES, VENDOR / "htm-preact.js"} - {*WORDS.values()} | {words}
     weight = sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
