@@ -51,9 +51,9 @@ async def get(url: str, path: str) -> Any:
         return await answer.json()
 
 
-async def start(url: str, body: dict[str, Any], *, wait: bool = True) -> str:
+async def start(url: str, body: dict[str, Any], *, wait: bool = True, **headers: str) -> str:
     """The id of a batch that was made, or, without `wait`, just begun."""
-    headers = {} if wait else {"Prefer": "respond-async"}
+    headers |= {} if wait else {"Prefer": "respond-async"}
     made = await post(url, "/slide/batch/generate", body, **headers)
     batch_id: str = made["batch_id"]
     return batch_id

@@ -55,7 +55,7 @@ async def embedded_service(home: Path, output: Output) -> AsyncIterator[str]:
         },
     )
     # All of it in `home`, wherever the operator's servers keep theirs.
-    settings = replace(settings, store="", queue="", image_store="")
+    settings = replace(settings, store="", queue="", image_store="", api_tokens="")
     output.note(*(tell("Warning: {warning}", warning=warning) for warning in warnings))
     app = create_app(settings, warnings=tuple(warnings))
     with listen(settings) as listener:
