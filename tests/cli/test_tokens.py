@@ -13,6 +13,7 @@ from slideloom.cli.generate import _same_command
 from slideloom.cli.output import Manner
 from slideloom.cli.reach import is_near
 from tests.cli.conftest import Ran, Run, run_here
+from tests.support.service import running_service
 
 TOKEN = "canary-5e1f0c77"  # noqa: S105 - nobody's
 READY = msgspec.json.encode({"ready": True, "provider": "p", "model": "m", "checks": {}})
@@ -94,6 +95,49 @@ async def test_day_whose_money_is_spent_is_exit_4_at_once(
         ran = await ask(url)
         assert (ran.code, len(came)) == (4, 2)
         assert "it is daily_cost_limit" in ran.err
+
+
+@pytest.mark.slow
+async def test_deck_is_made_and_shown_with_the_token_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [])
+    Path("deck.md").write_text("# A")
+    pairs = f"alice:{TOKEN}-of-alice,bob:{TOKEN}-of-bob"
+    async with running_service(tmp_path, API_TOKENS=pairs) as service:
+        monkeypatch.setenv("SLIDELOOM_URL", service.url)
+
+        async def run(*arguments: object) -> Ran:
+            return await asyncio.to_thread(run_here, *arguments, "--json")
+
+        monkeypatch.setenv("SLIDELOOM_TOKEN", f"{TOKEN}-of-alice")
+        made = await run("generate", "deck.md", "--pdf")
+        assert (made.code, len(made.json["pictures"])) == (0, 1), made
+        batch_id = made.json["batch_id"]
+        assert (await run("status", batch_id)).code == 0
+        assert (await run("watch", batch_id)).code == 0
+        monkeypatch.setenv("SLIDELOOM_TOKEN", f"{TOKEN}-of-bob")
+        assert (await run("status", batch_id)).json["error"]["code"] == "not_found"
+        assert (await run("status")).json["batches"] == []
+        monkeypatch.setenv("SLIDELOOM_TOKEN", "wrong")
+        for command in ("status", "watch", "retry", "cancel"):
+            assert (await run(command, batch_id)).code == 4, command
+        assert (await run("export", batch_id, "deck.zip")).code == 4
+        assert (await run("generate", "deck.md")).code == 4
+
+
+@pytest.mark.slow
+def test_service_of_the_commands_own_wants_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [])
+    monkeypatch.delenv("SLIDELOOM_URL", raising=False)
+    Path("deck.md").write_text("# A")
+    Path(".env").write_text(f"API_TOKENS=alice:{TOKEN}\nPORT=9\nLLM_IMAGE_API=local\n")
+    ran = run_here("generate", "deck.md", "--json")
+    assert (ran.code, ran.json["successful"]) == (0, 1), ran
 
 
 async def test_folder_of_somebody_else_gets_no_token_sent_where_it_says(

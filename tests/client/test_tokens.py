@@ -17,12 +17,13 @@ from slideloom.client import (
     Busy,
     Client,
     DailyLimit,
+    NotFound,
     NotSignedIn,
     UnexpectedAnswer,
 )
 from tests.support.fault_proxy import fault_proxy
 from tests.support.orders import deck
-from tests.support.service import Running
+from tests.support.service import Running, running_service
 
 TOKEN = "canary-5e1f0c77"  # noqa: S105 - nobody's
 SHOWN = f"authorization: bearer {TOKEN}"
@@ -149,6 +150,30 @@ async def test_refusal_of_a_token_is_an_error_of_its_own_at_once() -> None:
                 await batch_of(client).export("deck.zip")
     assert refusal.value.detail == "it is unauthorized"
     assert len(came) == 3
+
+
+@pytest.mark.slow
+async def test_each_token_makes_and_sees_decks_of_its_own(tmp_path: Path) -> None:
+    pairs = f"alice:{TOKEN}-of-alice,bob:{TOKEN}-of-bob"
+    async with (
+        running_service(tmp_path, API_TOKENS=pairs, RATE_LIMIT="40/second") as service,
+        AsyncClient(service.url, token=f"{TOKEN}-of-alice") as alice,
+        AsyncClient(service.url, token=f"{TOKEN}-of-bob") as bob,
+        AsyncClient(service.url, token=TOKEN) as stranger,
+    ):
+        batch = await alice.submit(deck(2), idempotency_key="mine")
+        assert (await batch.wait()).successful == 2
+        assert len(await batch.save_all(tmp_path / "pictures")) == 2
+        assert (await batch.export(tmp_path / "deck.zip")).missing == ()
+        with pytest.raises(NotFound):
+            await bob.get(batch.id)
+        assert (await bob.list()).batches == ()
+        assert (await bob.submit(deck(2), idempotency_key="mine")).id != batch.id
+        for _ in range(60):  # more than a second takes; the rest is waited for
+            assert (await alice.list()).batches[0].batch_id == batch.id
+        assert (await stranger.ready()).ready
+        with pytest.raises(NotSignedIn, match="not take this token"):
+            await stranger.get(batch.id)
 
 
 async def test_plain_client_has_the_token_too() -> None:
