@@ -25,4 +25,5 @@ ENV PYTHONUNBUFFERED=1
 # Not urllib, which would ask a proxy that .env names.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import http.client as web, sys; call = web.HTTPConnection('127.0.0.1', 8000, timeout=4); call.request('GET', '/healthz'); sys.exit(call.getresponse().status != 200)"]
+# It starts with API_TOKENS only: whoever publishes the port must say who may spend the money.
 CMD ["/opt/slideloom/venv/bin/slideloom", "serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -16,7 +16,7 @@ const FIXED = {
   "show-header": "false",
   "show-method-in-nav-bar": "as-colored-text",
   "use-path-in-nav-bar": "true",
-  "allow-authentication": "false",
+  "allow-authentication": "true",
   "allow-server-selection": "false",
   "allow-spec-file-load": "false",
   "allow-spec-file-download": "false",

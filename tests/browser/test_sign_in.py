@@ -149,6 +149,16 @@ async def test_deck_of_another_token_is_one_that_is_not_known(
         await reader.see(".run-missing")
 
 
+async def test_api_viewer_sends_the_token_it_is_given(browser: Browser, guarded: Served) -> None:
+    async with reading(browser, f"{guarded.url}/api/docs") as reader:
+        await reader.page.locator("#auth input").fill(ALICE)
+        await reader.page.locator("#auth").get_by_role("button", name="SET").click()
+        call = reader.page.locator("[id='get-/api/slide/batch/active-count']")
+        async with reader.page.expect_response("**/active-count") as answer:
+            await call.get_by_role("button", name="TRY").click()
+        assert (await answer.value).status == 200
+
+
 async def test_service_without_tokens_is_asked_nothing_about_them(
     browser: Browser, service: Served
 ) -> None:

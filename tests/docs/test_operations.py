@@ -145,6 +145,7 @@ def test_compose_file_guards_what_it_starts() -> None:
     (service,) = compose["services"].values()
     assert service["read_only"] is True
     assert service["ports"] == ["127.0.0.1:${PORT:-8000}:8000"]
+    assert service["environment"] == {"INSECURE": "true"}, "safe as long as the line above holds"
     assert service["env_file"] == [{"path": ".env", "required": False}]
     (volume,) = service["volumes"]
     name, _, folder = volume.partition(":")
