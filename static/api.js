@@ -61,8 +61,8 @@ export async function startBatch(body, key) {
   }
 }
 
-/** What a deck would cost and how long it would take. @param {string} body @returns {Promise<Estimate>} */
-export const estimateBatch = (body) => post(`${BATCHES}/estimate`, body);
+/** What a deck would cost and how long it would take. Nobody who is typing is asked for a token for it. @param {string} body @returns {Promise<Estimate>} */
+export const estimateBatch = (body) => post(`${BATCHES}/estimate`, body, {}, { asks: false });
 
 /** @param {string} id @returns {Promise<Batch>} */
 export const cancelBatch = (id) => post(`${batchUrl(id)}/cancel`);
@@ -103,7 +103,7 @@ export async function fetchHistory(cursor) {
  * @returns {Promise<{ready: boolean, provider: string, model: string, checks: Record<string, unknown>}>}
  */
 export async function fetchReadiness() {
-  return readJson(await send("/readyz", { cache: "no-store" }, [503]));
+  return readJson(await send("/readyz", { cache: "no-store" }, { welcome: [503] }));
 }
 
 /** The name that this browser is signed in under; null for none. @returns {Promise<string | null>} */
@@ -114,7 +114,7 @@ export async function fetchWhoIsIn() {
 /** Come in: the service gives the browser a cookie that no script can read. @param {string} token @returns {Promise<string>} The token's name. */
 export async function signIn(token) {
   const headers = { "Content-Type": "application/json" };
-  const answer = await send(SIGN_IN, { method: "POST", headers, body: JSON.stringify({ token }) }, [401]);
+  const answer = await send(SIGN_IN, { method: "POST", headers, body: JSON.stringify({ token }) }, { welcome: [401] });
   if (!answer.ok) throw new Problem(answer.status, { detail: t("signIn.wrong") });
   return (await fetchWhoIsIn()) ?? ""; // It may keep no cookies; then the next call says so.
 }
@@ -156,22 +156,23 @@ function placeWords(loc) {
   return [t("problem.slide", { n: index + 1 }), ...rest].join(" · ");
 }
 
-/** @param {string} url @param {string | null} [body] JSON text. @param {Record<string, string>} [headers] */
-async function post(url, body = null, headers = {}) {
+/** @param {string} url @param {string | null} [body] JSON text. @param {Record<string, string>} [headers] @param {Manner} [manner] */
+async function post(url, body = null, headers = {}, manner = {}) {
   const kind = body === null ? {} : { "Content-Type": "application/json" };
-  return readJson(await send(url, { method: "POST", headers: { ...kind, ...headers }, body }));
+  return readJson(await send(url, { method: "POST", headers: { ...kind, ...headers }, body }, manner));
 }
 
 /**
- * Where the service wants a token, the reader is asked for it, and the call goes out again.
- * @param {string} url @param {RequestInit} init @param {number[]} [welcome] Statuses that are answers as well.
+ * @typedef {{welcome?: number[], asks?: boolean}} Manner
+ *   welcome: statuses that are answers as well. asks: whether, where a token is wanted, the reader is asked for it, and the call sent again.
+ * @param {string} url @param {RequestInit} init @param {Manner} [manner]
  */
-async function send(url, init = {}, welcome = [], isSecond = false) {
+async function send(url, init = {}, { welcome = [], asks = true } = {}) {
   const headers = { "Accept-Language": langTag(), ...init.headers };
   const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS), ...init, headers }).catch(giveUp);
   if (answer.ok || answer.status === 304 || welcome.includes(answer.status)) return answer;
-  if (answer.status === 401 && !isSecond) {
-    if (await askIn()) return send(url, init, welcome, true);
+  if (answer.status === 401 && asks) {
+    if (await askIn()) return send(url, init, { welcome, asks: false });
     throw new Problem(401, { detail: t("signIn.needed") });
   }
   const waitMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);

@@ -46,8 +46,7 @@ export function SignIn() {
 export function DoorButton({ door: { closed, name } }) {
   const action = useAction(() => {
     putDraftAway(name);
-    location.replace("/");
-    location.reload(); // The address may differ by its end alone.
+    location.replace("/"); // All of the page anew: nothing of what was shown is left.
   });
   if (!closed) return null;
   const [words, act] = name === null ? ["signIn.heading", askIn] : ["signIn.out", () => action.run(signOut)];

@@ -2,6 +2,7 @@
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { estimateBatch, startBatch } from "./api.js";
 import { budgetValue, isBlank, pagesToMake, ratioValue, toRequest } from "./deck.js";
+import { useDoor } from "./door.js";
 import { formatCost, formatSeconds, t, tn } from "./i18n.js";
 import { keep, recall } from "./keep.js";
 import { Icon, ProblemNote, useAction } from "./ui.js";
@@ -55,13 +56,14 @@ function priceWords({ provider, calls, cost_usd_low: low, cost_usd_high: high })
 /** The estimate for a request, once it has stayed the same for a moment. @param {string | null} body */
 function useEstimate(body) {
   const [estimate, setEstimate] = useState(null);
+  const { name } = useDoor();
   useEffect(() => {
     let stale = false;
     const keep = (value) => stale || setEstimate(value);
     const fetch = () => estimateBatch(body).then(keep, () => keep(null)); // What is wrong is said at the start.
     const timer = body && setTimeout(fetch, SETTLE_MS);
     return () => ((stale = true), clearTimeout(timer));
-  }, [body]);
+  }, [body, name]);
   return estimate;
 }
 

@@ -68,14 +68,15 @@ async def test_reader_is_asked_told_let_in_and_out_and_the_next_one_sees_nothing
         await reader.see(".frame.is-done img")
         assert len(upstream.bill.billed) > 0
         assert await page.evaluate("document.cookie") == "", "no script reads it"
-        await page.goto(f"{guarded.url}/#open=history")
+        await page.evaluate("location.hash += '&open=history'")
         await reader.see(".batch")
         await page.keyboard.press("Escape")
-        await reader.see(".compose")
+        await reader.see(".batch", count=0)
 
         await page.get_by_role("button", name=out).click()
         await expect(page.locator("#token")).to_be_focused()
         await expect(page.locator(".intake")).to_be_visible()
+        assert page.url == f"{guarded.url}/", "not where the other one was"
         await come_in(reader, BOB)
         await page.evaluate("location.hash = 'open=history'")
         await reader.see(".drawer p.soft")
@@ -101,11 +102,12 @@ async def test_sign_in_that_has_run_out_costs_neither_the_draft_nor_the_deck_und
         await page.get_by_role("button", name="Edit page 2").click()
         await page.get_by_label("Title").fill("Words not to be lost")
         await reader.context.clear_cookies()
-        await page.get_by_role("button", name="Done").click()  # an estimate is asked for
-        await come_in(reader, ALICE)
+        async with page.expect_response("**/estimate") as estimate:
+            await page.get_by_role("button", name="Done").click()
+        assert (await estimate.value).status == 401
+        await reader.see("#token", count=0)  # nobody is asked in the middle of a word
         await reader.see(".card:has-text('Words not to be lost')")
         upstream.plan = Plan(latency_s=1)
-        await reader.context.clear_cookies()
         await page.get_by_role("button", name=re.compile("Make [0-9]+ slides")).click()
         await come_in(reader, ALICE)  # and the deck is started
         await reader.see(".run .frame.is-generating")

@@ -7,7 +7,7 @@ ClientError
 ├── WaitTimeout           the batch had not ended in time; it goes on
 ├── UnexpectedAnswer      whoever answers there is no Slideloom, or one of another version
 └── Refused               the service says no: `code`, `detail`, `request_id`, `errors`
-    ├── InvalidRequest        the request must change (400, 413, 415, 422)
+    ├── InvalidRequest        the request must change (400, 403, 413, 415, 421, 422)
     ├── NotSignedIn           the service wants a token, or another one (401)
     ├── NotFound              no such batch, slide or version (404)
     ├── Conflict              not now: the slide is under way, no picture is there yet (409)
