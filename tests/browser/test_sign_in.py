@@ -16,7 +16,7 @@ from tests.support.upstream import Plan, Upstream
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ALICE, BOB = "secret-of-alice-5e1f", "secret-of-bob-0c77"
-AS_ALICE = {"Authorization": f"Bearer {ALICE}"}
+AS_ALICE = f"Bearer {ALICE}"
 WORDS = {
     "en-US": ("Sign in", "Token", "does not know this token", "Sign out", "Try the example"),
     "zh-CN": ("登录", "令牌", "不认识这个令牌", "退出登录", "示例"),
@@ -126,7 +126,7 @@ async def test_not_now_leaves_the_page_usable_and_a_way_in(
     browser: Browser, guarded: Served, upstream: Upstream
 ) -> None:
     del upstream
-    batch_id = await start(guarded.url, deck("One"), **AS_ALICE)
+    batch_id = await start(guarded.url, deck("One"), Authorization=AS_ALICE)
     async with reading(browser, f"{guarded.url}/#batch={batch_id}") as reader:
         await expect(reader.page.locator("#token")).to_be_focused()
         await reader.page.keyboard.press("Escape")
@@ -145,7 +145,7 @@ async def test_deck_of_another_token_is_one_that_is_not_known(
     browser: Browser, guarded: Served, upstream: Upstream
 ) -> None:
     del upstream
-    batch_id = await start(guarded.url, deck("One"), **AS_ALICE)
+    batch_id = await start(guarded.url, deck("One"), Authorization=AS_ALICE)
     async with reading(browser, f"{guarded.url}/#batch={batch_id}") as reader:
         await come_in(reader, BOB)
         await reader.see(".run-missing")
