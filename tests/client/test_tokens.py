@@ -23,6 +23,7 @@ from slideloom.client import (
 )
 from tests.support.fault_proxy import fault_proxy
 from tests.support.orders import deck
+from tests.support.parts import ScriptedProvider
 from tests.support.service import Running, running_service
 
 TOKEN = "canary-5e1f0c77"  # noqa: S105 - nobody's
@@ -150,6 +151,19 @@ async def test_refusal_of_a_token_is_an_error_of_its_own_at_once() -> None:
                 await batch_of(client).export("deck.zip")
     assert refusal.value.detail == "it is unauthorized"
     assert len(came) == 3
+
+
+async def test_day_whose_money_is_spent_takes_no_order(
+    provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    async with (
+        running_service(tmp_path, MAX_COST_PER_DAY=0) as service,
+        AsyncClient(service.url) as client,
+    ):
+        with pytest.raises(DailyLimit, match="MAX_COST_PER_DAY") as refusal:
+            await client.submit(deck(1))
+    assert 0 < (refusal.value.problem.retry_after_s or 0) <= 86_400
+    assert provider.calls == []
 
 
 @pytest.mark.slow
