@@ -52,9 +52,7 @@ async def test_token_is_the_options_else_the_environments_else_that_of_the_env_f
     monkeypatch.chdir(tmp_path)
 
     def shown() -> str:
-        probe, asked = came[-2:]
-        assert "Authorization" not in probe, "whoever answers there may be anybody"
-        return next(line for line in asked.splitlines() if "Authorization" in line)
+        return next(line for line in came[-1].splitlines() if "Authorization" in line)
 
     async with refusing(401, "unauthorized") as (url, came):
         Path(".env").write_text("SLIDELOOM_TOKEN=of-the-file\n")
@@ -65,6 +63,18 @@ async def test_token_is_the_options_else_the_environments_else_that_of_the_env_f
         assert shown() == "Authorization: Bearer of-the-environment"
         await ask(url, "--token", "of-the-option")
         assert shown() == "Authorization: Bearer of-the-option"
+
+
+async def test_whoever_listens_where_nobody_was_named_is_shown_no_token_before_it_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SLIDELOOM_URL", raising=False)
+    monkeypatch.setenv("SLIDELOOM_TOKEN", TOKEN)
+    async with refusing(401, "unauthorized") as (url, came):
+        Path(".env").write_text(f"PORT={url.rpartition(':')[2]}\n")
+        assert (await asyncio.to_thread(run_here, "status")).code == 4
+    assert [TOKEN in request for request in came] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ _FIRST_CONTACT_S = 3.0
 """A service that is asked for by name may just be starting."""
 _PATIENCE_S = 120.0
 """Once it has answered: a restart in the middle is sat out."""
+_UNSEEN = ""
+"""No token: nobody has named the service, so it may be anything that listens there."""
 _THIS_MACHINE = {"127.0.0.1", "::1", "0.0.0.0", "::"}  # noqa: S104 - nothing is bound to it here
 OWN_PREFIX = "/api"
 """Of a service that is started here; others have that of `API_PREFIX`."""
@@ -75,14 +77,15 @@ def _to_url(server: str) -> str:
     return server if "://" in server else f"http://{server}"
 
 
-async def is_served(url: str, *, patience_s: float) -> bool:
+async def is_served(url: str, *, patience_s: float, token: str) -> bool:
     """Whether a Slideloom answers there, be it ready or not.
 
     Raises:
         UnexpectedAnswer: something else does.
     """
-    # Unseen by whoever answers there: anybody may ask for that.
-    async with AsyncClient(url, patience_s=patience_s, token="") as client:
+    async with AsyncClient(
+        url, patience_s=patience_s, language=find_language(), token=token
+    ) as client:
         try:
             await client.ready()
         except Busy:
@@ -102,7 +105,9 @@ async def reach(server: str | None, token: str | None) -> AsyncIterator[Reached]
         Unreached: none answers.
     """
     url = _to_url(server) if server else default_url()
-    if not await is_served(url, patience_s=_FIRST_CONTACT_S if server else 0.0):
+    token = find_token(token)
+    patience_s, shown = (_FIRST_CONTACT_S, token) if server else (0.0, _UNSEEN)
+    if not await is_served(url, patience_s=patience_s, token=shown):
         raise Unreached(url)
     async with open_client(url, token=token) as reached:
         yield reached
@@ -121,7 +126,7 @@ async def reach_or_embed(
     """
     url = default_url()
     if not is_embedded and await _is_somebody_there(url):
-        async with open_client(url, token=token) as reached:
+        async with open_client(url, token=find_token(token)) as reached:
             yield reached
         return
     from slideloom.cli.embedded import embedded_service  # noqa: PLC0415 - the whole service
@@ -130,22 +135,20 @@ async def reach_or_embed(
         output.note(tell("No service is running: making the deck here."))
     async with (
         embedded_service(home, output) as own,
-        open_client(own, token="", is_embedded=True) as reached,
+        open_client(own, token=_UNSEEN, is_embedded=True) as reached,
     ):
         yield reached
 
 
 async def _is_somebody_there(url: str) -> bool:
     try:
-        return await is_served(url, patience_s=0.0)
+        return await is_served(url, patience_s=0.0, token=_UNSEEN)
     except ClientError:
         return False  # something else listens there
 
 
 @asynccontextmanager
-async def open_client(
-    url: str, *, token: str | None, is_embedded: bool = False
-) -> AsyncIterator[Reached]:
+async def open_client(url: str, *, token: str, is_embedded: bool = False) -> AsyncIterator[Reached]:
     """A client for a service that has answered."""
     prefix = OWN_PREFIX if is_embedded else _load_settings().api_prefix
     async with AsyncClient(
@@ -153,7 +156,7 @@ async def open_client(
         api_prefix=prefix,
         patience_s=_PATIENCE_S,
         language=find_language(),
-        token=find_token(token),
+        token=token,
     ) as client:
         yield Reached(client, url, is_embedded)
 
