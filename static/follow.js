@@ -44,7 +44,7 @@ export function followBatch(id, tell) {
         etag = answer.etag;
         if (answer.batch) take(answer.batch);
       } catch (error) {
-        if (error.status === 401) return untilIn().then(() => 0); // Not now, the reader said.
+        if (error.status === 401) return tellConnection(true), untilIn().then(() => 0); // Not now, the reader said.
         if (!isUnknown(error)) throw error;
         close();
         tell({ batch: null, missing: true, live: false, isWhole: true });

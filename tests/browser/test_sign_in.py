@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
@@ -139,6 +140,33 @@ async def test_not_now_leaves_the_page_usable_and_a_way_in(
         await reader.page.get_by_role("button", name="Sign in", exact=True).click()
         await come_in(reader, ALICE)
         await reader.see(".state-completed")  # what waited goes on
+
+
+async def test_stream_that_breaks_after_the_sign_in_has_run_out_goes_on_once_it_is_renewed(
+    browser: Browser, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.plan = Plan(latency_s=60)
+    settings = model_settings(upstream) | {"API_TOKENS": f"alice:{ALICE}"}
+    with served(tmp_path, **settings) as first:
+        port = first.url.rsplit(":", 1)[1]
+        body = deck("One", "Two", "Four", max_workers=1)
+        batch_id = await start(first.url, body, wait=False, Authorization=AS_ALICE)
+        async with reading(browser, f"{first.url}/#batch={batch_id}") as reader:
+            await come_in(reader, ALICE)
+            await reader.see("main[data-live='true'] .is-generating")
+            await reader.context.clear_cookies()
+            first.process.kill()
+            first.process.wait()
+            await reader.see(".banners [role=alert] .note")
+            upstream.plan = Plan(latency_s=1)
+            with served(tmp_path, PORT=port, **settings):
+                await expect(reader.page.locator("#token")).to_be_focused()
+                await reader.page.keyboard.press("Escape")
+                await reader.see(".banners [role=alert] .note", count=0)
+                await reader.page.get_by_role("button", name="Sign in", exact=True).click()
+                await come_in(reader, ALICE)
+                await reader.see("main[data-live='true']")
+                await reader.see(".state-partly, .state-completed")
 
 
 async def test_deck_of_another_token_is_one_that_is_not_known(
