@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from slideloom.app import ENDPOINTS
 from slideloom.errors import SlideErrorCode
 from slideloom.settings import Settings, load_settings
+from slideloom.web.connections import REFUSALS
 from slideloom.web.problems import _STATUS
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,8 @@ def read(name: str) -> str:
 
 def problem_codes() -> set[str]:
     """The codes of every error of ours that answers a request."""
-    return {kind.code for kind in _STATUS} | {"method_not_allowed"}
+    codes = {kind.code for kind in _STATUS} | {refusal.code for refusal in REFUSALS}
+    return codes | {"method_not_allowed"}
 
 
 def headings(name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The real service on a real socket, inside the test's loop."""
 
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from msgspec import Struct
 from slideloom.app import create_app
 from slideloom.assembly import Services
 from slideloom.settings import load_settings
-from slideloom.web.connections import Connection
+from slideloom.web.connections import to_protocol
+from slideloom.web.crowd import Crowd, Limits
 
 PAGE = Path(__file__).parents[2] / "static"
 
@@ -25,6 +26,8 @@ class Running(Struct, frozen=True):
     services: Services
     client: aiohttp.ClientSession
     folder: Path
+    connections: Collection[Any]
+    """Those that are open, as the server knows them."""
 
     async def post(self, path: str, body: Any, **more: Any) -> tuple[int, Any, Mapping[str, str]]:
         """Status, decoded JSON body and headers of a POST below `/api`."""
@@ -38,7 +41,9 @@ class Running(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def running_service(folder: Path, **settings: object) -> AsyncIterator[Running]:
+async def running_service(
+    folder: Path, *, limits: Limits | None = None, **settings: object
+) -> AsyncIterator[Running]:
     """Serve out of `folder`; `settings` are environment names."""
     environ = {
         "DATA_DIR": str(folder / "data"),
@@ -52,7 +57,8 @@ async def running_service(folder: Path, **settings: object) -> AsyncIterator[Run
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(2048)
-    config = uvicorn.Config(app, lifespan="off", http=Connection, log_level="error")
+    http = to_protocol(Crowd(loaded.max_connections, limits))
+    config = uvicorn.Config(app, lifespan="off", http=http, log_level="error")
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -62,7 +68,8 @@ async def running_service(folder: Path, **settings: object) -> AsyncIterator[Run
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
             async with aiohttp.ClientSession() as client:
-                yield Running(url, app.state.services, client, folder)
+                open_ones = server.server_state.connections
+                yield Running(url, app.state.services, client, folder, open_ones)
         finally:
             await app.state.services.engine.stop(grace_s=0.0)
             for listening in server.servers:  # not `shutdown`, which sleeps too

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,10 +24,18 @@ from slideloom.cli.exits import Exit
 from slideloom.cli.words import tell, tell_count, translate
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
-from slideloom.web.connections import Connection
+from slideloom.web.connections import to_protocol
+from slideloom.web.crowd import Crowd
 
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
+_ACCEPTED_AT_ONCE = 32
+"""Connections taken before those taken are counted; asyncio would take as many as may wait."""
+_KEPT_FILES = 200
+"""Open files that are no readers' connections: log and session files, pictures on their way,
+calls to providers (64 at once and a few kept), the database, threads' and processes' pipes; and
+those `_ACCEPTED_AT_ONCE`, three rounds of which may be under way."""
+_FEWEST_CONNECTIONS = 16
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _MOST_READER_BYTES = 4096
 """Of a message over WebSocket, where nothing is expected of readers; kept until it is whole."""
@@ -76,24 +85,27 @@ class CannotListenError(Exception):
 
 
 class _Listener(socket.socket):
-    """Takes connections; where no file is left for one, asyncio is told so only once.
+    """Takes connections a few at a time; where no file is left for one, that is told only once.
 
-    It would try as often as connections may wait, and log each. Source: CPython 3.11,
+    asyncio would try as often as connections may wait, and log each. Source: CPython 3.11,
     `BaseSelectorEventLoop._accept_connection`.
     """
 
     _is_out = False
+    _accepted = 0
 
     def accept(self) -> tuple[socket.socket, Any]:
         """See `socket.socket`."""
-        if self._is_out:
-            self._is_out = False
-            raise BlockingIOError  # ends this round; asyncio begins another in a second
+        if self._is_out or self._accepted == _ACCEPTED_AT_ONCE:
+            self._is_out, self._accepted = False, 0
+            raise BlockingIOError  # ends this round; another begins at once, or in a second
         try:
-            return super().accept()
+            taken = super().accept()
         except OSError as error:
-            self._is_out = error.errno in _OUT_OF_FILES
+            self._is_out, self._accepted = error.errno in _OUT_OF_FILES, 0
             raise
+        self._accepted += 1
+        return taken
 
 
 class Server(uvicorn.Server):
@@ -157,6 +169,9 @@ class Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:
+    most = fit_connections(settings.max_connections)
+    if most < settings.max_connections:
+        warnings += (f"MAX_CONNECTIONS is {most} here: the system allows no more open files",)
     application = create_app(settings, warnings=warnings)
     with listen(settings) as listener:
         async with application.router.lifespan_context(application):
@@ -166,17 +181,31 @@ async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:
 
 def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
     """How uvicorn is to serve the application, whose lifespan is open."""
+    settings: Settings = application.state.services.settings
     return uvicorn.Config(
         application,
         lifespan="off",
         loop="asyncio",  # bulk reads from providers cost less than on uvloop
-        http=Connection,
+        http=to_protocol(Crowd(fit_connections(settings.max_connections))),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,
         ws_max_size=_MOST_READER_BYTES,
         server_header=False,
     )
+
+
+def fit_connections(wished: int) -> int:
+    """As many connections as this process may open, up to `wished`; it is let open more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for more in (hard, wished + _KEPT_FILES):  # macOS has no hard limit, and does not mean it
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            break
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wished
+    return min(wished, max(soft - _KEPT_FILES, _FEWEST_CONNECTIONS))
 
 
 def listen(settings: Settings) -> socket.socket:

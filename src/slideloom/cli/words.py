@@ -93,6 +93,10 @@ _FINDINGS_ZH = tuple(
         (r"^read from the environment and \.env$", "已读取环境变量和 .env"),
         (r"^(.+) can be written, (\d+) MB free$", r"\1 可写，剩余 \2 MB"),
         (r"^(.+) cannot be written$", r"\1 不可写"),
+        (
+            r"^MAX_CONNECTIONS is (\d+) here: the system allows no more open files$",
+            r"MAX_CONNECTIONS 在此为 \1：系统不允许打开更多文件",
+        ),
         (r"^(s3://\S+) takes pictures$", r"\1 可写入图片"),
         (r"^(s3://\S+) cannot be used: ", r"\1 不可用："),
         (r"^(.+): (\d+) MB free, (\d+) MB wanted$", r"\1：剩余 \2 MB，需要 \3 MB"),

@@ -34,6 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     """Address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """Port to listen on; 0 takes a free one."""
+    max_connections: _Count = 4096
+    """Connections at once; fewer where the system lets the service open fewer files."""
     data_dir: str = "data"
     """Folder of the database."""
     log_dir: str = "logs"

@@ -272,6 +272,27 @@ _INTERNAL: dict[Language, str] = {
 }
 
 
+def encode_problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    request_id: str,
+    errors: tuple[FieldProblem, ...] = (),
+) -> bytes:
+    """The body of an error answer."""
+    problem = Problem(
+        type="about:blank",  # `code` tells more than a page per problem would
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+        errors=errors,
+    )
+    return msgspec.json.encode(problem)
+
+
 def reader_language(request: HTTPConnection) -> Language:
     """Chinese when `Accept-Language` prefers it to English, else English."""
     accepted = request.headers.get("accept-language", "")
@@ -381,21 +402,8 @@ def _problem(
     errors: tuple[FieldProblem, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    problem = Problem(
-        type="about:blank",  # `code` tells more than a page per problem would
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=detail,
-        code=code,
-        request_id=request_id(request),
-        errors=errors,
-    )
-    return Response(
-        msgspec.json.encode(problem),
-        status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    body = encode_problem(status, code, detail, request_id=request_id(request), errors=errors)
+    return Response(body, status, headers=headers, media_type="application/problem+json")
 
 
 def _parse_quality(parameters: str) -> float:
