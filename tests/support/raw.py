@@ -66,6 +66,33 @@ class Line:
             self.is_closed = True
         return got
 
+    async def read_until(self, mark: bytes) -> bytes:
+        """What comes up to `mark`."""
+        async with asyncio.timeout(_PATIENCE_S):
+            return await self._reader.readuntil(mark)
+
+    async def exchange(self, *pieces: bytes, quiet_s: float = _PATIENCE_S) -> list[Answer]:
+        """Send each by itself, and read meanwhile and after."""
+        got = b""
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(self.send(*pieces))
+            is_sent = False
+            while not is_sent:
+                is_sent = sending.done() or self.is_closed
+                got += await self.read(quiet_s=quiet_s)
+        return parse_answers(got)
+
+    async def answer(self) -> Answer:
+        """The next answer, and nothing behind it."""
+        async with asyncio.timeout(_PATIENCE_S):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            (answer,) = parse_answers(head)
+            if "content-length" in answer.headers:
+                body = await self._reader.readexactly(int(answer.headers["content-length"]))
+            else:
+                body = await self._reader.readuntil(b"0\r\n\r\n")
+        return Answer(answer.status, answer.headers, body)
+
     async def answers(self, *, quiet_s: float = _PATIENCE_S) -> list[Answer]:
         """As `read`, taken apart."""
         return parse_answers(await self.read(quiet_s=quiet_s))
