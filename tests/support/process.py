@@ -32,10 +32,14 @@ def serve_environ(**settings: object) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def served(folder: Path, **settings: object) -> Iterator[Served]:
-    """Serve out of `folder` on a free port, unless `PORT` is among the settings."""
+def served(folder: Path, *, open_files: int | None = None, **settings: object) -> Iterator[Served]:
+    """Serve out of `folder` on a free port, unless `PORT` is among the settings.
+
+    `open_files`: the most the process may have, and may allow itself.
+    """
+    limit = f"ulimit -n {open_files} && " if open_files else ""
     process = subprocess.Popen(
-        [SLIDELOOM, "serve"],
+        ["/bin/sh", "-c", f'{limit}exec "$0" serve', SLIDELOOM],
         cwd=folder,
         env=serve_environ(**{"PORT": 0} | settings),
         stdout=subprocess.PIPE,

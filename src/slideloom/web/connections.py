@@ -120,6 +120,8 @@ class Connection(HttpToolsProtocol):
         self._unsent_bytes = 0
         self._unsent_since_s = 0.0
         """Since when so much is unsent."""
+        self._is_stuck = False
+        """Whether that is too long."""
 
     # The connection.
 
@@ -152,19 +154,29 @@ class Connection(HttpToolsProtocol):
 
     # What it may take.
 
-    def look(self, now_s: float) -> None:
+    def is_late(self, now_s: float) -> bool:
         """See `Member`."""
-        if self._is_stuck(now_s):
-            self.transport.abort()
-        elif self.transport.is_closing():
+        self._is_stuck = self._takes_nothing(now_s)
+        if self._is_stuck:
+            return True
+        if self.transport.is_closing():
             if self._unsent_bytes == 0:
                 self._crowd.leave(self)  # nobody tells, when it was another protocol's
-        elif self.flow.read_paused:
+            return False
+        if self.flow.read_paused:
             self._since_s += self._limits.look_s  # nobody listens: the sender's time stands still
-        elif now_s >= self._since_s + self._to_allowed_s():
-            self._end_wait()
+        return now_s >= self._since_s + self._to_allowed_s()
 
-    def _is_stuck(self, now_s: float) -> bool:
+    def end(self) -> None:
+        """See `Member`."""
+        if self._is_stuck or self._awaits == "end":
+            self.transport.abort()
+        elif self._awaits in {"head", "body"}:
+            self._refuse(TOO_SLOW)
+        else:  # browsers open connections in advance: no answer to what is not asked
+            self.transport.close()
+
+    def _takes_nothing(self, now_s: float) -> bool:
         unsent_bytes = _count_unsent(self.transport)
         if unsent_bytes != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
@@ -183,14 +195,6 @@ class Connection(HttpToolsProtocol):
                 return limits.close_s
             case _:
                 return math.inf
-
-    def _end_wait(self) -> None:
-        if self._awaits in {"head", "body"}:
-            self._refuse(TOO_SLOW)
-        elif self._awaits == "end":
-            self.transport.abort()
-        else:  # browsers open connections in advance: no answer to what is not asked
-            self.transport.close()
 
     # What comes.
 

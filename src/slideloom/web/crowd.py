@@ -1,7 +1,7 @@
 """All open connections of the HTTP server: who is looked at, and who goes when there are too many.
 
 Nothing waits for a connection: one timer looks at all of them, about once a second (four
-thousand take it two milliseconds), at what they note in passing.
+thousand take it a few milliseconds), at what they note in passing.
 """
 
 import asyncio
@@ -38,14 +38,22 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How often the connections are looked at."""
 
 
+_ENDED_AT_ONCE, _PAUSE_S = 20, 0.005
+"""Those that are late together, as they came together, are not all refused in one go: a thousand
+would hold up everybody else for a tenth of a second."""
+
+
 class Member(Protocol):
     """A connection, as the crowd knows it."""
 
-    def look(self, now_s: float) -> None:
-        """End it, if it took too long."""
+    def is_late(self, now_s: float) -> bool:
+        """Whether it took too long."""
+
+    def end(self) -> None:
+        """Close it, as it took too long."""
 
     def put_out(self) -> None:
-        """End it at once and leave."""
+        """Close it at once, and leave."""
 
 
 class Crowd:
@@ -59,6 +67,7 @@ class Crowd:
         self._idle: OrderedDict[Member, None] = OrderedDict()
         """Those on which no request is under way; the longest so first. No plain dict: it is slow
         to find its first entry where many before it were removed."""
+        self._late: list[Member] = []
         self._is_watched = False
 
     def enter(self, one: Member, connections: Collection[object]) -> bool:
@@ -94,12 +103,21 @@ class Crowd:
         self._idle[one] = None
 
     def _look(self) -> None:
-        now_s = asyncio.get_running_loop().time()
-        for one in tuple(self._open):
-            one.look(now_s)
+        if not self._late:
+            now_s = asyncio.get_running_loop().time()
+            self._late = [one for one in tuple(self._open) if one.is_late(now_s)]
+        self._end_some()
         self._watch()
+
+    def _end_some(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for one in self._late[:_ENDED_AT_ONCE]:
+            if one in self._open and one.is_late(now_s):
+                one.end()
+        del self._late[:_ENDED_AT_ONCE]
 
     def _watch(self) -> None:
         self._is_watched = bool(self._open)
         if self._is_watched:
-            asyncio.get_running_loop().call_later(self.limits.look_s, self._look)
+            pause_s = _PAUSE_S if self._late else self.limits.look_s
+            asyncio.get_running_loop().call_later(pause_s, self._look)
