@@ -15,6 +15,7 @@ import pytest
 from slideloom.cli import serve
 from slideloom.cli.serve import fit_connections
 from slideloom.settings import load_settings
+from slideloom.web.connections import Connection
 from slideloom.web.crowd import Limits
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
@@ -186,6 +187,23 @@ async def test_websocket_is_not_timed(quick: Running, provider: ScriptedProvider
         while not names or names[-1] != "batch.finished":
             names.append(msgspec.json.decode((await socket_.receive_str()).encode())["event"])
     assert names[0] == "batch.started"
+
+
+async def test_reader_over_websocket_that_takes_nothing_is_dropped_and_forgotten(
+    quick: Running, provider: ScriptedProvider
+) -> None:
+    path = (await begin_batch(quick, provider)).removesuffix("events") + "ws"
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    async with line_to(quick.url) as line:
+        await line.send(request(f"GET {path}", *upgrade, f"Sec-WebSocket-Key: {'A' * 22}=="))
+        assert b" 101 " in await line.read_until(b"\r\n\r\n")
+        line._reader._transport.pause_reading()  # type: ignore[attr-defined]
+        (reader,) = (one for one in quick.connections if not isinstance(one, Connection))
+        crowd = next(one for one in quick.connections if isinstance(one, Connection))._crowd
+        reader.transport.write(bytes(16 << 20))
+        await wait_until(lambda: reader not in quick.connections)
+        await quick.client.close()
+        await wait_until(lambda: not crowd._open)
 
 
 # Room.

@@ -226,8 +226,8 @@ class Connection(HttpToolsProtocol):
         A server may pass over that wish, but the parser then finds no body. Java's HTTP client
         wishes for HTTP/2 with each first request, bodies and all.
         """
-        start = f"{self.parser.get_method().decode()} {{}} HTTP/{self.parser.get_http_version()}"
-        lines = [start.encode().replace(b"{}", self.url)]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
