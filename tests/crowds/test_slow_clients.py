@@ -84,7 +84,7 @@ def count_files(service: Served) -> int:
 async def test_slow_connections_are_closed_and_honest_requests_do_not_notice(
     tmp_path: Path, each: int, open_files: int
 ) -> None:
-    with served(tmp_path, open_files=open_files) as service:
+    with served(tmp_path, open_files) as service:
         await ask_apart(service.url, 0.2)
         before = count_files(service)
         honest = asyncio.create_task(ask_apart(service.url, _CLOSED_WITHIN_S))
@@ -109,7 +109,7 @@ async def test_slow_connections_are_closed_and_honest_requests_do_not_notice(
 async def test_more_idle_connections_than_open_files_leave_room_for_an_honest_request(
     tmp_path: Path,
 ) -> None:
-    with served(tmp_path, open_files=256) as service:
+    with served(tmp_path, 256) as service:
         async with AsyncExitStack() as stack:
             for _ in range(300):
                 await stack.enter_async_context(line_to(service.url))

