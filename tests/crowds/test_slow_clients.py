@@ -119,3 +119,25 @@ async def test_more_idle_connections_than_open_files_leave_room_for_an_honest_re
     (log,) = (tmp_path / "logs").glob("pipeline_*.log")
     assert "MAX_CONNECTIONS is 56 here" in log.read_text(encoding="utf-8")
     assert "out of system resource" not in said
+
+
+async def test_stop_waits_for_no_slow_client_and_says_nothing_of_it(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        picture = f"slide_{'0' * 32}.png"
+        (tmp_path / "static/assets" / picture).write_bytes(bytes(32 << 20))
+        async with AsyncExitStack() as stack:
+            head, body, reader = [
+                await stack.enter_async_context(line_to(service.url)) for _ in range(3)
+            ]
+            reader._reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await reader.send(request(f"GET /assets/{picture}"))
+            await head.send(_HEAD)
+            await body.send(_BODY)
+            await asyncio.sleep(0.5)
+            service.process.terminate()
+            said, _ = await asyncio.to_thread(service.process.communicate, timeout=15)
+            (answer,) = await body.answers()
+            assert await head.read() == b""
+    assert (answer.status, answer.problem["code"]) == (503, "stopping")
+    assert said == "Stopping.\n"
+    assert service.process.returncode == 0

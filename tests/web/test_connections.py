@@ -332,6 +332,19 @@ async def test_every_request_of_a_closed_connection_is_told(
         assert answering.disconnected
 
 
+async def test_request_that_is_half_here_at_a_stop_is_answered_503(
+    service: Running, provider: ScriptedProvider
+) -> None:
+    async with line_to(service.url) as line:
+        await line.send(request(POST, body=ORDER)[:-5])
+        await wait_until(lambda: any(one._awaits == "body" for one in service.connections))
+        for connection in tuple(service.connections):
+            connection.shutdown()
+        (answer,) = await line.answers()
+    assert (answer.status, answer.problem["code"]) == (503, "stopping")
+    assert provider.calls == []
+
+
 async def test_body_of_a_request_that_wishes_for_http_2_is_read(
     service: Running, provider: ScriptedProvider
 ) -> None:

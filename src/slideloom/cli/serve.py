@@ -32,15 +32,16 @@ _BACKLOG = 2048
 _ACCEPTED_AT_ONCE = 32
 """Connections taken before those taken are counted; asyncio would take as many as may wait."""
 _KEPT_FILES = 200
-"""Open files that are no readers' connections: log and session files, pictures on their way,
-calls to providers (64 at once and a few kept), the database, threads' and processes' pipes; and
-those `_ACCEPTED_AT_ONCE`, three rounds of which may be under way."""
+"""Open files that are no readers' connections: logs, the database, threads' and processes' pipes,
+three rounds of `_ACCEPTED_AT_ONCE`, and a call and a picture for each of some forty slides. Where
+hundreds are made at once and files run out, no picture is ordered that could not be kept."""
 _FEWEST_CONNECTIONS = 16
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _MOST_READER_BYTES = 4096
 """Of a message over WebSocket, where nothing is expected of readers; kept until it is whole."""
-_CONNECTIONS_GRACE_S = 5
-"""Whole seconds for answers under way once the engine has come to its end."""
+_READERS_GRACE_S, _CONNECTIONS_GRACE_S = 4, 5
+"""Whole seconds for answers under way once the engine has come to its end: to be taken, and for
+their handlers to end."""
 
 
 def serve(
@@ -165,7 +166,14 @@ class Server(uvicorn.Server):
             if self.force_exit:
                 await self._services.engine.stop(grace_s=0.0)
         await stop
+        cut = asyncio.get_running_loop().call_later(_READERS_GRACE_S, self._cut_off)
         await super().shutdown(sockets)
+        cut.cancel()
+
+    def _cut_off(self) -> None:
+        """Let go of readers who do not take their answers: uvicorn would crash their handlers."""
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
 
 
 async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:

@@ -42,6 +42,8 @@ class Refusal(Struct, frozen=True):
     retry_s: int | None = None
 
 
+_RETRY_S = 5
+"""As long as an idle connection lives, and a stop usually takes."""
 MALFORMED = Refusal(400, "invalid_request", "This is not a valid HTTP/1.1 request.")
 OTHER_VERSION = Refusal(
     400, "invalid_request", "The service speaks HTTP/1.1; send the request in that version."
@@ -62,11 +64,17 @@ HEAD_TOO_LARGE = Refusal(
     431, "head_too_large", "The request's headers are too large; send fewer or shorter ones."
 )
 NO_ROOM = Refusal(
-    503, "too_many_connections", "The service has no connection free. Try again soon.", retry_s=5
+    503,
+    "too_many_connections",
+    "The service has no connection free. Try again soon.",
+    retry_s=_RETRY_S,
+)
+STOPPING = Refusal(
+    503, "stopping", "The service is shutting down. Try again soon.", retry_s=_RETRY_S
 )
 REFUSALS = (
     *(MALFORMED, OTHER_VERSION, WRONG_TARGET, WRONG_UPGRADE, SENT_AHEAD),
-    *(TOO_SLOW, HEAD_TOO_LARGE, NO_ROOM),
+    *(TOO_SLOW, HEAD_TOO_LARGE, NO_ROOM, STOPPING),
 )
 
 
@@ -145,6 +153,13 @@ class Connection(HttpToolsProtocol):
         self._is_deaf = True
         self._crowd.work(self)
         super().handle_websocket_upgrade()
+
+    def shutdown(self) -> None:
+        """The server stops: a request that is not here yet would be refused anyway."""
+        if self._awaits == "body":
+            self._refuse(STOPPING)
+        else:
+            super().shutdown()
 
     def put_out(self) -> None:
         """See `Member`."""
