@@ -94,6 +94,13 @@ class Connection(HttpToolsProtocol):
     half of what telling them takes outside the system calls.
     """
 
+    # Python keeps objects of many attributes small up to thirty; uvicorn's class has 28.
+    __slots__ = (
+        *("_crowd", "_limits", "_awaits", "_since_s", "_is_deaf"),
+        *("_piece_bytes", "_piece_s", "_is_at_start", "_request_bytes", "_body_bytes"),
+        *("_fault", "_answering", "_unsent_bytes", "_unsent_since_s", "_is_stuck"),
+    )
+
     def __init__(
         self,
         config: Config,
