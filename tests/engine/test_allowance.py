@@ -1,6 +1,7 @@
 """No call is made that could take what an owner spends in a day over the limit."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -134,3 +135,109 @@ async def test_bill_that_cannot_be_written_leaves_the_most_as_spent() -> None:
         book.add_cost = fail  # type: ignore[method-assign]
     assert list(book.spending.values()) == [pytest.approx(0.24)]
     assert len(log.of("spending_not_settled")) == 1
+
+
+async def test_store_that_fails_for_a_moment_ends_no_slide() -> None:
+    provider = ScriptedProvider(cost_usd=0.134, seconds=10)
+    async with Workshop(provider, limit_usd=100.0) as shop:
+        real, asked = shop.store.add_cost, 0
+
+        async def fail_once(*args: Any, **named: Any) -> bool:
+            nonlocal asked
+            asked += 1
+            if asked == 3:
+                raise StoreError
+            return await real(*args, **named)
+
+        shop.store.add_cost = fail_once  # type: ignore[method-assign]
+        assert (await make(shop, 6, max_workers=3)).count("done") == 6
+        assert spent(shop) == pytest.approx(6 * 0.134)
+
+
+async def test_money_is_written_down_once_however_long_the_store_fails() -> None:
+    async with Workshop(ScriptedProvider(cost_usd=None), limit_usd=100.0) as shop:
+        real, written = shop.store.add_cost, 0
+
+        async def lose_answer(*args: Any, **named: Any) -> bool:
+            nonlocal written
+            written += 1
+            is_free = await real(*args, **named)
+            if written == 1:
+                shop.store.fails = StoreError()
+                raise StoreError
+            return is_free
+
+        shop.store.add_cost = lose_answer  # type: ignore[method-assign]
+        timeline = await shop.engine.submit(order(1, model=PRICED))
+        await asyncio.sleep(60)
+        assert written == 1
+        shop.store.fails = None
+        await timeline.wait_finished(timeout_s=36000)
+        assert timeline.state.count("done") == 1
+        assert written == 2
+
+
+async def test_cancelled_while_money_is_set_aside_gives_it_back() -> None:
+    book = MemoryBatchStore()
+    allowance = Allowance(book, limit_usd=1.0, log=RecordingLog())  # type: ignore[arg-type]
+    _slow_down(book)
+
+    async def call() -> None:
+        async with allowance.hold("", [PRICED], Hold(0.0)):
+            raise AssertionError
+
+    calling = asyncio.create_task(call())
+    await asyncio.sleep(0.1)
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+    assert calling.cancelled()
+    assert list(book.spending.values()) == [0.0]
+
+
+async def test_picture_is_kept_though_cancelled_while_its_bill_is_written() -> None:
+    async with Workshop(ScriptedProvider(cost_usd=0.1, seconds=10), limit_usd=1.0) as shop:
+        _slow_down(shop.store)
+        timeline = await shop.engine.submit(order(1, model=PRICED))
+        await asyncio.sleep(10.8)  # of 0.5 + 10 + 0.5
+        await shop.engine.cancel(timeline.state.batch_id)
+        await timeline.wait_finished(timeout_s=36000)
+        assert timeline.state.count("done") == 1
+        assert spent(shop) == pytest.approx(0.1)
+
+
+async def test_bill_beyond_what_was_expected_is_written_once_the_store_is_back() -> None:
+    async with Workshop(ScriptedProvider(cost_usd=0.4, seconds=10), limit_usd=1.0) as shop:
+        timeline = await shop.engine.submit(order(1, model="unpriced"))
+        await asyncio.sleep(5)
+        shop.store.fails = StoreError()
+        await asyncio.sleep(30)
+        shop.store.fails = None
+        await timeline.wait_finished(timeout_s=36000)
+        assert timeline.state.count("done") == 1
+        assert spent(shop) == pytest.approx(0.4)
+
+
+async def test_call_without_a_price_stops_its_own_day_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 86_399.0
+    monkeypatch.setattr("slideloom.engine.allowance.wall_s", lambda: now_s)
+    allowance = Allowance(MemoryBatchStore(), limit_usd=1.0, log=RecordingLog())  # type: ignore[arg-type]
+    async with allowance.hold("", ["unpriced"], hold := Hold(0.0)):
+        hold.is_billed = True
+    with pytest.raises(OverBudget):
+        async with allowance.hold("", ["unpriced"], Hold(0.0)):
+            pass
+    now_s += 1
+    async with allowance.hold("", ["unpriced"], Hold(0.0)):
+        pass
+
+
+def _slow_down(book: MemoryBatchStore) -> None:
+    """Each writing takes half a second, and is done at once."""
+    real = book.add_cost
+
+    async def add_slowly(*args: Any, **named: Any) -> bool:
+        is_free = await real(*args, **named)
+        await asyncio.sleep(0.5)
+        return is_free
+
+    book.add_cost = add_slowly  # type: ignore[method-assign]

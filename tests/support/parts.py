@@ -163,6 +163,7 @@ class MemoryBatchStore:
     async def add_cost(
         self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None = None
     ) -> bool:
+        await self._touch()
         spent_usd = self.spending.get((owner, day), 0.0)
         is_over = limit_usd is not None and (
             spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd
@@ -172,6 +173,7 @@ class MemoryBatchStore:
         return not is_over
 
     async def find_cost(self, owner: str, day: str) -> float:
+        await self._touch()
         return self.spending.get((owner, day), 0.0)
 
     def _states(self, owner: str | None = None) -> list[BatchState]:

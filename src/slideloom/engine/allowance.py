@@ -5,9 +5,10 @@ is known. So a crash leaves too much written down rather than too little, and an
 processes keep one limit together.
 """
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from slideloom.clock import to_iso, wall_s
 from slideloom.domain.messages import DAY_SPENT, NO_PRICE
@@ -18,6 +19,8 @@ from slideloom.logs import Log
 from slideloom.stores.base import SpendingBook
 
 _DAY_S = 24 * 3600
+_PAUSE_S = 2.0
+"""Between looks whether a store that fails is back."""
 
 
 class Allowance:
@@ -27,8 +30,8 @@ class Allowance:
         self._book = book
         self._limit_usd = limit_usd
         self._log = log
-        self._blind: set[str] = set()
-        """Owners with a call that was charged, and nobody says how much."""
+        self._blind: set[tuple[str, str]] = set()
+        """Owners, and days with a call that was charged, and nobody says how much."""
 
     async def refuse_if_spent(self, owner: str) -> None:
         """Make sure that something is left today.
@@ -46,14 +49,14 @@ class Allowance:
     async def hold(self, owner: str, models: Sequence[str], hold: Hold) -> AsyncIterator[None]:
         """Set aside, while inside, what a call to the dearest of `models` may cost.
 
-        `hold` tells in the end what it did cost.
+        `hold` tells in the end what it did cost. While the store fails, it is waited for.
 
         Raises:
             OverBudget: what is left today may not suffice.
-            StoreError: it cannot be written down.
         """
-        most_usd, day = self._expect(owner, models), _to_day(wall_s())
-        if not await self._book.add_cost(owner, day, most_usd, limit_usd=self._limit_usd):
+        day = _to_day(wall_s())
+        most_usd = self._expect(owner, day, models)
+        if not await self._insist(owner, day, most_usd, limit_usd=self._limit_usd):
             message = f"{DAY_SPENT}: ${self._limit_usd:.2f}"
             raise OverBudget(message)
         try:
@@ -61,12 +64,12 @@ class Allowance:
         finally:
             await self._settle(owner, day, most_usd, hold)
 
-    def _expect(self, owner: str, models: Sequence[str]) -> float:
+    def _expect(self, owner: str, day: str, models: Sequence[str]) -> float:
         """The price list's highest; 0 where it has none, as long as the bills tell."""
         prices = [price.high_usd for model in models if (price := find_price(model)) is not None]
         if len(prices) == len(models):
             return max(prices)
-        if owner in self._blind:
+        if (owner, day) in self._blind:
             raise OverBudget(NO_PRICE.format(" or ".join(models)))
         return max(prices, default=0.0)
 
@@ -75,11 +78,50 @@ class Allowance:
         if cost_usd is None:
             cost_usd = most_usd if hold.is_billed else 0.0
             if hold.is_billed and not most_usd:
-                self._blind.add(owner)
-        if cost_usd == most_usd:
-            return
+                self._blind.add((owner, day))
+        if cost_usd > most_usd:
+            await self._insist(owner, day, cost_usd - most_usd)
+        elif cost_usd < most_usd:
+            await self._give_back(owner, day, most_usd - cost_usd)
+
+    async def _insist(
+        self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None = None
+    ) -> bool:
+        """Write it down once the store is back: a moment's trouble must not end a batch.
+
+        A store that fails is only read meanwhile: what it got without an answer, it may
+        have written down, and each time would count.
+        """
+        while True:
+            try:
+                return await self._add(owner, day, cost_usd, limit_usd=limit_usd)
+            except StoreError as error:
+                self._log.error("store_failed", owner=owner, exc_info=error)
+            await self._wait_for_store(owner, day)
+
+    async def _wait_for_store(self, owner: str, day: str) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE_S)
+            with suppress(StoreError):
+                await self._book.find_cost(owner, day)
+                return
+
+    async def _add(self, owner: str, day: str, cost_usd: float, *, limit_usd: float | None) -> bool:
+        """Write it down; if the caller is cancelled meanwhile, what was set aside is given back."""
+        add = self._book.add_cost(owner, day, cost_usd, limit_usd=limit_usd)
+        adding = asyncio.create_task(add, name="write spending down")
         try:
-            await self._book.add_cost(owner, day, cost_usd - most_usd)
+            return await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            with suppress(StoreError):
+                if await adding and limit_usd is not None:
+                    await self._give_back(owner, day, cost_usd)
+            raise
+
+    async def _give_back(self, owner: str, day: str, usd: float) -> None:
+        """Asked once: done twice, it would be too little."""
+        try:
+            await self._book.add_cost(owner, day, -usd)
         except StoreError as error:  # too much stays written down
             self._log.error("spending_not_settled", owner=owner, exc_info=error)
 

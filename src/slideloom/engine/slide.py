@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal
 
 from msgspec import Struct
@@ -173,8 +173,8 @@ class SlideMaker:
             _slot(job),  # before the money: who keeps its slot must not wait for who wants one
             self._hold(job) as hold,
             self._seat(job, is_turned_away=is_turned_away) as seat,
-            job.deadline.calling(),
             self._allow(job, hold),
+            job.deadline.calling(),  # inside: no deadline cuts off the writing of a bill
         ):
             # In the slot, so that two hundred waiting slides hold no two hundred files.
             draft = await self.images.open_draft(page_num=job.page_num)
@@ -218,11 +218,15 @@ class SlideMaker:
                 )
             yield hold
 
-    def _allow(self, job: SlideJob, hold: Hold) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def _allow(self, job: SlideJob, hold: Hold) -> AsyncIterator[None]:
         """The day's money set aside for one attempt, as late as can be."""
-        if self.allowance is None:
-            return nullcontext()
-        return self.allowance.hold(job.owner, self.lanes.list_models(job.order), hold)
+        async with AsyncExitStack() as stack:
+            if self.allowance is not None:
+                models = self.lanes.list_models(job.order)
+                async with job.deadline.waiting():
+                    await stack.enter_async_context(self.allowance.hold(job.owner, models, hold))
+            yield
 
     @asynccontextmanager
     async def _seat(self, job: SlideJob, *, is_turned_away: bool) -> AsyncIterator[Seat]:
