@@ -53,10 +53,15 @@ def test_old_name_of_the_slide_timeout_works_and_the_new_one_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["http://a,http://b", '["http://a", "http://b"]', " http://a , http://b "]
+    "text", ["http://a,http://b", '["http://a", "http://b"]', " http://a , HTTP://B "]
 )
 def test_origins_come_as_comma_list_or_json(text: str) -> None:
     assert load_settings({"ALLOWED_ORIGINS": text})[0].origins == ["http://a", "http://b"]
+
+
+def test_origins_have_ports_addresses_and_other_schemes() -> None:
+    text = "http://localhost:3000,http://[::1]:3000,chrome-extension://abc"
+    assert load_settings({"ALLOWED_ORIGINS": text})[0].origins == text.split(",")
 
 
 def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
@@ -82,6 +87,10 @@ def test_misspelt_names_are_warned_about_with_the_nearest() -> None:
         ({"LLM_API_BASE": "openrouter.ai"}, "not a URL"),
         ({"ALLOWED_ORIGINS": "*"}, "must list names"),
         ({"ALLOWED_ORIGINS": "[x"}, "neither a comma list"),
+        ({"ALLOWED_ORIGINS": "null"}, "is not an origin like"),
+        ({"ALLOWED_ORIGINS": "https://a.example/"}, "is not an origin like"),
+        ({"ALLOWED_ORIGINS": "a.example"}, "is not an origin like"),
+        ({"ALLOWED_ORIGINS": "https://*.a.example"}, "is not an origin like"),
         ({"API_PREFIX": "api/"}, "API_PREFIX"),
         ({"API_PREFIX": "/assets"}, "API_PREFIX"),
         ({"API_PREFIX": "/.."}, "API_PREFIX"),
@@ -215,6 +224,11 @@ def test_key_is_not_in_the_message_about_another_setting() -> None:
     with pytest.raises(SettingsError) as refusal:
         load_settings({"LLM_API_KEY": "sk-canary", "PORT": "x"})
     assert "canary" not in str(refusal.value)
+
+
+def test_names_of_tokens_are_shown_and_short_secrets_not_at_all() -> None:
+    tokens = "administrator:pw12, bob:0123456789abcdef"
+    assert _mask("API_TOKENS", tokens) == "administrator:••••,bob:••••cdef"
 
 
 @pytest.mark.parametrize(

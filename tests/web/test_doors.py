@@ -14,7 +14,7 @@ from tests.support.service import Running, running_service
 
 DOORS = Doors(
     host="10.0.0.7",
-    hosts=["Slides.example.com", "*.decks.example", "[fd00::1]"],
+    hosts=["Slides.example.com", "*.decks.example", "[fd00::1]", "dotted.example."],
     origins=["https://front.example"],
 )
 
@@ -42,7 +42,7 @@ def knock(
     [
         *("localhost", "LOCALHOST:1", "localhost.:8000", "127.0.0.1:65535", "[::1]:8000"),
         *("10.0.0.7", "slides.example.com", "slides.example.com:443", "a.decks.example"),
-        *("a.b.decks.example:1", "[fd00::1]", "localhost:"),
+        *("a.b.decks.example:1", "[fd00::1]", "localhost:", "dotted.example", "dotted.example."),
     ],
 )
 def test_known_names_are_let_in(host: str) -> None:

@@ -20,6 +20,8 @@ _OBJECT_STORE = re.compile(
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}:[!-~]+")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 """A name, all below a name, or an address; ports do not count."""
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+"""Not `null`, which any page can send from a frame without an origin: it would be as wide as *."""
 _QUOTA = re.compile(rf"0|[1-9][0-9]{{0,8}} ?/ ?({'|'.join(UNITS_S)})")
 _PUBLIC_PATHS = ("/assets", "/static", "/healthz", "/readyz", "/metrics")
 
@@ -69,6 +71,12 @@ def _check_doors(settings: Settings) -> None:
             raise SettingsError(message) from error
         if wildcard:
             message = f"{name} must list names; * would let any web page spend your money"
+            raise SettingsError(message)
+    for origin in settings.origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            message = (
+                f"ALLOWED_ORIGINS: {origin!r} is not an origin like https://slides.example.com"
+            )
             raise SettingsError(message)
     for host in settings.hosts:
         if _HOST.fullmatch(host) is None:

@@ -134,10 +134,15 @@ def _mask(name: str, value: object) -> object:
     """The value, unless it is a key (its last characters tell which) or an address with one."""
     if name in _SECRETS and value:
         keys = [key.strip() for key in str(value).split(",") if key.strip()]
-        return ",".join(f"••••{key[-4:] if len(key) >= LONG_KEY else ''}" for key in keys)
+        return ",".join(_mask_key(key, has_name=name == "API_TOKENS") for key in keys)
     if isinstance(value, str) and "://" in value:
         return re.sub(r"(?<=://)\S*@", "••••@", value)  # a password may hold any character
     return value
+
+
+def _mask_key(key: str, *, has_name: bool) -> str:
+    owner, colon, secret = key.partition(":") if has_name else ("", "", key)
+    return f"{owner}{colon}••••{secret[-4:] if len(secret) >= LONG_KEY else ''}"
 
 
 def _read_env_file(path: Path) -> dict[str, str | None]:

@@ -145,8 +145,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
 
     @property
     def origins(self) -> list[str]:
-        """`allowed_origins` as a list."""
-        return read_list(self.allowed_origins)
+        """`allowed_origins` as a list, as browsers send them."""
+        return [origin.lower() for origin in read_list(self.allowed_origins)]
 
     @property
     def hosts(self) -> list[str]:

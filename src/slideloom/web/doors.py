@@ -23,7 +23,7 @@ class Doors:
     def __init__(self, *, host: str, hosts: Iterable[str], origins: Iterable[str]) -> None:
         """Take the address it listens at, its further names (`*.name`: all below), and sites."""
         own = () if host in _ANY_ADDRESS else (f"[{host}]" if ":" in host else host,)
-        names = [name.lower() for name in (*_LOOPBACK, *own, *hosts)]
+        names = [name.lower().removesuffix(".") for name in (*_LOOPBACK, *own, *hosts)]
         self._names = frozenset(name for name in names if not name.startswith("*"))
         self._endings = tuple(name[1:] for name in names if name.startswith("*"))
         self._origins = frozenset(origins)
