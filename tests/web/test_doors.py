@@ -89,6 +89,12 @@ def test_own_and_configured_pages_may_ask(origin: str, kind: str) -> None:
     assert knock(origin=origin, kind=kind) == "in"
 
 
+def test_port_that_goes_without_saying_may_stand_in_the_host() -> None:
+    assert knock("localhost:443", origin="https://localhost") == "in"
+    assert knock("localhost:80", origin="http://localhost") == "in"
+    assert knock("localhost:443", origin="http://localhost").startswith("ForeignOrigin")
+
+
 @pytest.mark.parametrize(
     "origin",
     [

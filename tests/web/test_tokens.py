@@ -196,6 +196,24 @@ async def test_page_signs_in_by_a_cookie_that_is_not_the_secret(guarded: Running
         assert (await ask("/slide/batch"))[0] == 401
 
 
+async def test_page_is_known_behind_a_proxy_with_a_password_of_its_own(guarded: Running) -> None:
+    headers = {"Authorization": "Basic cHJveHk6cGFzcw==", "Cookie": f"{COOKIE}={make_cookie(BOB)}"}
+    assert (await guarded.get("/api/sign-in", headers=headers))[1]["name"] == "bob"
+    headers["Authorization"] = "Bearer wrong"
+    assert (await guarded.get("/api/sign-in", headers=headers))[1]["name"] is None
+
+
+async def test_no_cache_on_the_way_keeps_what_a_token_was_shown(guarded: Running) -> None:
+    made = await make(guarded, AS_ALICE)
+    batch = f"/api/slide/batch/{made['batch_id']}"
+    for path in ("/api/slide/batch", f"{batch}/export.pdf", f"{batch}/export.no", "/metrics"):
+        async with guarded.client.get(guarded.url + path, headers=AS_ALICE) as answer:
+            assert answer.headers["Cache-Control"] == "private, no-cache", path
+    for path, told in ((batch, "no-cache"), (f"{batch}/events", "no-store")):
+        async with guarded.client.get(guarded.url + path, headers=AS_ALICE) as answer:
+            assert answer.headers.getall("Cache-Control") == [told]
+
+
 async def test_cookie_over_tls_is_for_tls_only(guarded: Running) -> None:
     headers = {"X-Forwarded-Proto": "https"}
     url = f"{guarded.url}/api/sign-in"

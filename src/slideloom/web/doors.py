@@ -15,6 +15,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound here
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::[0-9]{0,5})?")
 _JSON = "application/json"
+_PORTS = {"http": ":80", "https": ":443"}
+"""Browsers leave them out of an origin; some proxies put them into Host."""
 
 
 class Doors:
@@ -59,7 +61,7 @@ class Doors:
         """The schemes need not be the same: a proxy may have taken TLS off."""
         origin = sent[0].decode("latin-1") if len(sent) == 1 else "several"
         scheme, _, authority = origin.lower().partition("://")
-        is_ours = scheme in {"http", "https"} and authority == host
+        is_ours = scheme in _PORTS and host in {authority, authority + _PORTS[scheme]}
         if not is_ours and origin not in self._origins:
             raise ForeignOrigin(origin)
 

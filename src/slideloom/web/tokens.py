@@ -21,6 +21,10 @@ COOKIE: Final = "slideloom_token"
 """What the page is known by."""
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 _FOR_PAGES: Final = b"slideloom page"
+_LOGIN: Final = "basic "
+"""How browsers show a proxy's own password, which it may pass on: it says nothing to us."""
+_CACHING: Final = "private, no-cache"
+"""Some caches keep what ends in .pdf or .zip for all who ask, unless they are told."""
 
 
 class Tokens:
@@ -45,7 +49,8 @@ class Tokens:
 
     def identify(self, connection: HTTPConnection) -> str | None:
         """Who asks: by the header, or else by the page's cookie."""
-        sent = connection.headers.getlist("authorization")
+        shown = connection.headers.getlist("authorization")
+        sent = [text for text in shown if not text.lower().startswith(_LOGIN)]
         if sent:
             found = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
             return None if found is None else self.find(found[1])
@@ -141,9 +146,8 @@ class TokenGate:
         if name is None:
             raise Unauthorized
         set_caller(scope, name)
-        if self._limit is not None:
-            send = _add_headers(send, self._limit.take(name))
-        await self._app(scope, receive, send)
+        told = {} if self._limit is None else self._limit.take(name)
+        await self._app(scope, receive, _add_headers(send, told))
 
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(self._open_folders)
@@ -152,7 +156,9 @@ class TokenGate:
 def _add_headers(send: Send, headers: Mapping[str, str]) -> Send:
     async def send_with(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(headers)
+            answer = MutableHeaders(scope=message)
+            answer.update(headers)
+            answer.setdefault("Cache-Control", _CACHING)
         await send(message)
 
     return send_with
