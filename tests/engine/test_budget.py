@@ -39,6 +39,13 @@ async def test_calls_under_way_are_counted_at_their_highest_price() -> None:
         assert provider.under_way == 4  # 4 x 0.24; a fifth could be too much
 
 
+async def test_as_many_calls_are_made_as_people_reckon() -> None:
+    for slides, limit_usd in ((10, 2.4), (14, 3.36)):  # as floats, the sums are a hair more
+        provider = ScriptedProvider(cost_usd=0.24)
+        state = await make(provider, slides + 1, model=PRICED, max_cost_usd=limit_usd)
+        assert state.count("done") == slides
+
+
 async def test_price_nobody_knows_is_found_out_with_one_call() -> None:
     provider = ScriptedProvider(cost_usd=0.04, seconds=10)
     async with Workshop(provider) as shop:

@@ -20,6 +20,7 @@ from slideloom.domain.batch import BatchState, fold
 from slideloom.domain.events import BatchSubmitted, Event
 from slideloom.domain.images import FitMode, PictureFacts, inspect_picture
 from slideloom.domain.keys import OnceKey
+from slideloom.domain.prices import ROUNDING_USD
 from slideloom.domain.ratio import Ratio
 from slideloom.domain.status import to_summary
 from slideloom.engine.allowance import Allowance
@@ -166,7 +167,7 @@ class MemoryBatchStore:
         await self._touch()
         spent_usd = self.spending.get((owner, day), 0.0)
         is_over = limit_usd is not None and (
-            spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd
+            spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd + ROUNDING_USD
         )
         if not is_over:
             self.spending[owner, day] = spent_usd + cost_usd

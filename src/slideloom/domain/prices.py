@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+ROUNDING_USD: Final = 1e-9
+"""By less than this, sums of prices are beside the exact ones: ten times 0.24 is more than 2.4."""
 _PER = 1_000_000
 """Token prices are per million."""
 _MOST_TOKENS = 1_000_000_000

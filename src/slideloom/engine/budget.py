@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 from slideloom.domain.messages import NO_PRICE
-from slideloom.domain.prices import find_price
+from slideloom.domain.prices import ROUNDING_USD, find_price
 
 
 class OverBudget(Exception):
@@ -85,13 +85,14 @@ class Budget:
             if self._held:
                 return False
             most_usd = 0.0 if self._spent_usd < self._limit_usd else math.inf
-        if self._spent_usd + most_usd > self._limit_usd:
+        limit_usd = self._limit_usd + ROUNDING_USD
+        if self._spent_usd + most_usd > limit_usd:
             left_usd = max(0.0, self._limit_usd - self._spent_usd)
             message = f"${left_usd:.3f} of ${self._limit_usd:.3f} left"
             if math.isfinite(most_usd):
                 message += f", ${most_usd:.3f} needed"
             raise OverBudget(message)
-        if self._spent_usd + sum(hold.most_usd for hold in self._held) + most_usd > self._limit_usd:
+        if self._spent_usd + sum(hold.most_usd for hold in self._held) + most_usd > limit_usd:
             return False
         self._held.append(Hold(most_usd))
         return True

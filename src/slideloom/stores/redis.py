@@ -12,6 +12,7 @@ from redis.commands.core import AsyncScript
 from slideloom.domain.batch import fold
 from slideloom.domain.events import BatchFinished, BatchSubmitted, Event, SlidesReopened
 from slideloom.domain.keys import OnceKey
+from slideloom.domain.prices import ROUNDING_USD
 from slideloom.domain.status import BatchSummary, to_summary
 from slideloom.errors import (
     Fenced,
@@ -222,7 +223,7 @@ class RedisBatchStore:
     ) -> bool:
         """See `SpendingBook`. Asked once: when the answer is lost, too much may be written down."""
         limit = "" if limit_usd is None else repr(limit_usd)
-        args = (owner, day, repr(cost_usd), limit, _SPENDING_S)
+        args = (owner, day, repr(cost_usd), limit, repr(ROUNDING_USD), _SPENDING_S)
         return bool(await self._run(self._add_cost, args))
 
     async def find_cost(self, owner: str, day: str) -> float:

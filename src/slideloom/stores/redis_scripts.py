@@ -151,17 +151,20 @@ return {#texts, #old - kept, kept}
 and batches were dropped, and how many batches stay because of a key."""
 
 ADD_COST: Final = """#!lua flags=no-cluster
-local owner, day, cost_usd, limit_usd, keep_s = unpack(ARGV)
+local owner, day, cost_usd, limit_usd, rounding_usd, keep_s = unpack(ARGV)
 local spending = KEYS[1] .. 'spending:' .. day
 local spent_usd = tonumber(redis.call('HGET', spending, owner) or 0)
 limit_usd = tonumber(limit_usd)
-if limit_usd and (spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd) then return 0 end
+if limit_usd then
+    local most_usd = limit_usd + rounding_usd
+    if spent_usd >= limit_usd or spent_usd + cost_usd > most_usd then return 0 end
+end
 redis.call('HINCRBYFLOAT', spending, owner, cost_usd)
 redis.call('EXPIRE', spending, keep_s)
 return 1
 """
-"""Of: owner, day, how much more, the limit ('': none), for how many seconds the day is kept. 1, or
-0 where the limit forbids it."""
+"""Of: owner, day, how much more, the limit ('': none), by how much sums may be beside it, for how
+many seconds the day is kept. 1, or 0 where the limit forbids it."""
 
 PUT_RESULT: Final = """#!lua flags=no-cluster
 local results = KEYS[1] .. 'results'

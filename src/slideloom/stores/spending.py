@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from slideloom.domain.prices import ROUNDING_USD
+
 _KEPT_DAYS = 2
 """A day's last calls may be settled on the next one."""
 
@@ -19,7 +21,9 @@ def add_cost(
 ) -> bool:
     """See `SpendingBook.add_cost`."""
     spent_usd = find_cost(db, owner, day)
-    if limit_usd is not None and (spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd):
+    if limit_usd is not None and (
+        spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd + ROUNDING_USD
+    ):
         return False
     if not spent_usd:  # once a day
         db.execute("delete from spending where day < date(?, ?)", (day, f"-{_KEPT_DAYS} days"))
