@@ -203,6 +203,27 @@ async def test_page_is_known_behind_a_proxy_with_a_password_of_its_own(guarded: 
     assert (await guarded.get("/api/sign-in", headers=headers))[1]["name"] is None
 
 
+async def test_cookie_is_for_the_own_page_and_no_other_allowed_one(guarded: Running) -> None:
+    batch_id = (await make(guarded, AS_ALICE))["batch_id"]
+    url = f"{guarded.url}/api/slide/batch/{batch_id}"
+    cookie = {"Cookie": f"{COOKIE}={make_cookie(ALICE)}"}
+    own, other = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "same-site"}
+    front = {"Origin": "http://localhost:3000"}  # allowed, and to browsers of the same site
+    for headers, status in (
+        ({"Origin": guarded.url, **own, **cookie}, 200),
+        ({**front, **own, **cookie}, 200),  # as behind a proxy that writes another Host
+        ({**front, **other, **cookie}, 401),
+        ({**front, **other, **AS_ALICE}, 200),
+    ):
+        async with guarded.client.post(f"{url}/cancel", headers=headers) as answer:
+            assert answer.status == status
+        if status == 401:
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await guarded.client.ws_connect(f"{url}/ws", headers=headers)
+        else:
+            await (await guarded.client.ws_connect(f"{url}/ws", headers=headers)).close()
+
+
 async def test_no_cache_on_the_way_keeps_what_a_token_was_shown(guarded: Running) -> None:
     made = await make(guarded, AS_ALICE)
     batch = f"/api/slide/batch/{made['batch_id']}"

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +23,7 @@ _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 _FOR_PAGES: Final = b"slideloom page"
 _LOGIN: Final = "basic "
 """How browsers show a proxy's own password, which it may pass on: it says nothing to us."""
+_OTHER_SITES: Final = {"same-site", "cross-site"}
 _CACHING: Final = "private, no-cache"
 """Some caches keep what ends in .pdf or .zip for all who ask, unless they are told."""
 
@@ -48,13 +49,23 @@ class Tokens:
         return _look_up(self._cookies, cookie)
 
     def identify(self, connection: HTTPConnection) -> str | None:
-        """Who asks: by the header, or else by the page's cookie."""
+        """Who asks: by the header, or else by the cookie of the service's own page."""
         shown = connection.headers.getlist("authorization")
         sent = [text for text in shown if not text.lower().startswith(_LOGIN)]
         if sent:
             found = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
             return None if found is None else self.find(found[1])
+        if _is_other_page(connection.headers):
+            return None
         return self.find_page(connection.cookies.get(COOKIE, ""))
+
+
+def _is_other_page(headers: Headers) -> bool:
+    """Whether a page of another port or subdomain asks: browsers let it bring our cookie, too.
+
+    By what the browser says itself: a proxy may have written another Host. Links are no page's.
+    """
+    return "origin" in headers and headers.get("sec-fetch-site") in _OTHER_SITES
 
 
 def make_cookie(secret: str) -> str:
