@@ -58,12 +58,18 @@ class Doors:
         return host
 
     def _check_origin(self, sent: list[bytes], host: str) -> None:
-        """The schemes need not be the same: a proxy may have taken TLS off."""
         origin = sent[0].decode("latin-1") if len(sent) == 1 else "several"
-        scheme, _, authority = origin.lower().partition("://")
-        is_ours = scheme in _PORTS and host in {authority, authority + _PORTS[scheme]}
-        if not is_ours and origin not in self._origins:
+        if not is_own_page(origin, host) and origin not in self._origins:
             raise ForeignOrigin(origin)
+
+
+def is_own_page(origin: str, host: str) -> bool:
+    """Whether a page of the service's own asks.
+
+    The schemes need not be the same: a proxy may have taken TLS off.
+    """
+    scheme, _, authority = origin.lower().partition("://")
+    return scheme in _PORTS and host.lower() in {authority, authority + _PORTS[scheme]}
 
 
 def _check_type(fields: dict[bytes, bytes]) -> None:

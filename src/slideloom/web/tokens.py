@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +16,7 @@ from slideloom.clock import monotonic_s
 from slideloom.errors import TooManyRequests, Unauthorized
 from slideloom.settings import RequestQuota
 from slideloom.web.callers import set_caller
+from slideloom.web.doors import is_own_page
 
 COOKIE: Final = "slideloom_token"
 """What the page is known by."""
@@ -55,17 +56,23 @@ class Tokens:
         if sent:
             found = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
             return None if found is None else self.find(found[1])
-        if _is_other_page(connection.headers):
+        if _is_other_page(connection):
             return None
         return self.find_page(connection.cookies.get(COOKIE, ""))
 
 
-def _is_other_page(headers: Headers) -> bool:
+def _is_other_page(connection: HTTPConnection) -> bool:
     """Whether a page of another port or subdomain asks: browsers let it bring our cookie, too.
 
-    By what the browser says itself: a proxy may have written another Host. Links are no page's.
+    By what the browser says itself, where it does, for a proxy may have written another Host.
+    Of a link, no page's origin is sent.
     """
-    return "origin" in headers and headers.get("sec-fetch-site") in _OTHER_SITES
+    headers = connection.headers
+    if "origin" not in headers:
+        return False
+    if connection.scope["type"] == "websocket":
+        return not is_own_page(headers["origin"], headers["host"])
+    return headers.get("sec-fetch-site") in _OTHER_SITES
 
 
 def make_cookie(secret: str) -> str:
