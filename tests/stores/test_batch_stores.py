@@ -402,13 +402,19 @@ async def test_spending_adds_up_by_owner_and_day_and_never_passes_a_limit(store:
 
 
 async def test_as_many_prices_fit_into_a_limit_as_people_reckon(store: Any) -> None:
-    for owner, usd, limit_usd in (("a", 0.24, 2.4), ("b", 0.4, 1.2), ("c", 0.003, 0.009)):
+    for owner, usd, limit_usd in (
+        ("a", 0.24, 2.4),
+        ("b", 0.4, 1.2),
+        ("c", 0.003, 0.009),
+        ("d", 0.1, 0.8),
+    ):
         count = round(limit_usd / usd)
         taken = [
             await store.add_cost(owner, "2026-11-26", usd, limit_usd=limit_usd)
             for _ in range(count + 1)
         ]
         assert taken == [*[True] * count, False]
+        assert not await store.add_cost(owner, "2026-11-26", 0.0, limit_usd=limit_usd)
 
 
 async def test_many_who_spend_at_once_pass_no_limit(store: Any) -> None:

@@ -167,7 +167,7 @@ class MemoryBatchStore:
         await self._touch()
         spent_usd = self.spending.get((owner, day), 0.0)
         is_over = limit_usd is not None and (
-            spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd + ROUNDING_USD
+            spent_usd >= limit_usd - ROUNDING_USD or spent_usd + cost_usd > limit_usd + ROUNDING_USD
         )
         if not is_over:
             self.spending[owner, day] = spent_usd + cost_usd

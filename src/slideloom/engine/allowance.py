@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 from slideloom.clock import to_iso, wall_s
 from slideloom.domain.messages import DAY_SPENT, NO_PRICE
-from slideloom.domain.prices import find_price
+from slideloom.domain.prices import ROUNDING_USD, find_price
 from slideloom.engine.budget import Hold, OverBudget
 from slideloom.errors import DailyCostReached, StoreError
 from slideloom.logs import Log
@@ -41,7 +41,8 @@ class Allowance:
             StoreError: nobody knows.
         """
         now_s = wall_s()
-        if await self._book.find_cost(owner, _to_day(now_s)) >= self._limit_usd:
+        spent_usd = await self._book.find_cost(owner, _to_day(now_s))
+        if spent_usd >= self._limit_usd - ROUNDING_USD:
             left_s = math.ceil(_DAY_S - now_s % _DAY_S)
             raise DailyCostReached(self._limit_usd, retry_after_s=left_s)
 

@@ -156,8 +156,8 @@ local spending = KEYS[1] .. 'spending:' .. day
 local spent_usd = tonumber(redis.call('HGET', spending, owner) or 0)
 limit_usd = tonumber(limit_usd)
 if limit_usd then
-    local most_usd = limit_usd + rounding_usd
-    if spent_usd >= limit_usd or spent_usd + cost_usd > most_usd then return 0 end
+    if spent_usd >= limit_usd - rounding_usd then return 0 end
+    if spent_usd + cost_usd > limit_usd + rounding_usd then return 0 end
 end
 redis.call('HINCRBYFLOAT', spending, owner, cost_usd)
 redis.call('EXPIRE', spending, keep_s)

@@ -22,7 +22,7 @@ def add_cost(
     """See `SpendingBook.add_cost`."""
     spent_usd = find_cost(db, owner, day)
     if limit_usd is not None and (
-        spent_usd >= limit_usd or spent_usd + cost_usd > limit_usd + ROUNDING_USD
+        spent_usd >= limit_usd - ROUNDING_USD or spent_usd + cost_usd > limit_usd + ROUNDING_USD
     ):
         return False
     if not spent_usd:  # once a day
