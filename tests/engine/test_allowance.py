@@ -93,12 +93,17 @@ async def test_cancelled_call_counts_as_spent() -> None:
         assert spent(shop) == pytest.approx(0.48)
 
 
-async def test_model_without_a_price_is_called_as_long_as_bills_tell() -> None:
-    async with Workshop(ScriptedProvider(cost_usd=0.4), limit_usd=1.0) as shop:
-        states = [await make(shop, 1, model="unpriced") for _ in range(3)]
-        assert [state.count("done") for state in states] == [1, 1, 1]
-        with pytest.raises(DailyCostReached):
-            await make(shop, 1, model="unpriced")
+@pytest.mark.parametrize("model", ["unpriced", PRICED])
+async def test_bill_tells_what_the_price_list_does_not(model: str) -> None:
+    provider = ScriptedProvider(cost_usd=0.4, seconds=10)
+    async with Workshop(provider, limit_usd=1.0) as shop:
+        assert (await make(shop, 1, model=model)).count("done") == 1
+        states = await asyncio.gather(make(shop, 5, model=model), make(shop, 5, model=model))
+        assert sum(state.count("done") for state in states) == 1  # a third could not be paid
+        assert spent(shop) == pytest.approx(0.8)
+
+
+async def test_model_without_a_price_is_called_once_where_no_bill_tells() -> None:
     async with Workshop(ScriptedProvider(cost_usd=None), limit_usd=1.0) as shop:
         states = [await make(shop, 1, model="unpriced") for _ in range(2)]
         assert [state.slides[0].error_code for state in states] == [None, "budget_exceeded"]

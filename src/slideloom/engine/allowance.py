@@ -32,6 +32,8 @@ class Allowance:
         self._log = log
         self._blind: set[tuple[str, str]] = set()
         """Owners, and days with a call that was charged, and nobody says how much."""
+        self._dearest_usd: dict[tuple[str, ...], float] = {}
+        """By day and models: the most that a call to any of them has cost here."""
 
     async def refuse_if_spent(self, owner: str) -> None:
         """Make sure that something is left today.
@@ -63,16 +65,19 @@ class Allowance:
         try:
             yield
         finally:
+            if hold.cost_usd is not None:
+                asked = (day, *models)
+                self._dearest_usd[asked] = max(self._dearest_usd.get(asked, 0.0), hold.cost_usd)
             await self._settle(owner, day, most_usd, hold)
 
     def _expect(self, owner: str, day: str, models: Sequence[str]) -> float:
-        """The price list's highest; 0 where it has none, as long as the bills tell."""
+        """The price list's highest, or the dearest bill; 0 before the first where it has none."""
         prices = [price.high_usd for model in models if (price := find_price(model)) is not None]
-        if len(prices) == len(models):
-            return max(prices)
-        if (owner, day) in self._blind:
+        dearest_usd = self._dearest_usd.get((day, *models), 0.0)
+        is_known = len(prices) == len(models) or dearest_usd > 0.0
+        if not is_known and (owner, day) in self._blind:
             raise OverBudget(NO_PRICE.format(" or ".join(models)))
-        return max(prices, default=0.0)
+        return max([*prices, dearest_usd])
 
     async def _settle(self, owner: str, day: str, most_usd: float, hold: Hold) -> None:
         cost_usd = hold.cost_usd
