@@ -1,6 +1,7 @@
 """Tokens: who may use the API, what each sees, and how much each may ask."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,21 @@ async def test_cookie_over_websocket_is_for_the_own_page_too(guarded: Running) -
         await guarded.client.ws_connect(url, headers=other | cookie)
     async with guarded.client.ws_connect(url, headers=other | AS_ALICE) as socket:
         assert (await socket.receive()).type == aiohttp.WSMsgType.TEXT
+
+
+async def test_refused_websocket_is_in_the_log_and_has_our_headers(guarded: Running) -> None:
+    url = f"{guarded.url}/api/slide/batch/x/ws"
+    for status, headers in ((401, {}), (421, {"Host": "evil.test"}), (403, {"Origin": "null"})):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await guarded.client.ws_connect(url, headers=headers)
+        assert refused.value.status == status
+        assert refused.value.headers is not None
+        assert refused.value.headers["X-Content-Type-Options"] == "nosniff"
+        guarded.services.log_writer.flush()
+        (log,) = (guarded.folder / "logs").glob("*.log")
+        line = json.loads(log.read_text().splitlines()[-1])
+        assert (line["event"], line["method"], line["status"]) == ("request", "WEBSOCKET", status)
+        assert line["request_id"] == refused.value.headers["X-Request-Id"]
 
 
 async def test_no_cache_on_the_way_keeps_what_a_token_was_shown(guarded: Running) -> None:

@@ -56,7 +56,7 @@ class Guard:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         if scope["type"] == "websocket":
-            await self._let_in(scope, receive, send)
+            await self._let_in(scope, receive, _note_refusal(scope, send, request_id))
             return
         if self._is_quiet(scope):
             await self._answer(scope, receive, send, request_id=request_id, span=_UNTOLD)
@@ -158,6 +158,24 @@ def _dress(headers: Headers, request_id: str) -> Headers:
     names = {name for name, _ in headers}
     ours = [header for header in _HEADERS if header[0] not in names]
     return [*headers, (b"x-request-id", request_id.encode()), _VARY, *ours]
+
+
+def _note_refusal(scope: Scope, send: Send, request_id: str) -> Send:
+    """To a WebSocket handshake: dressed and logged as other answers are."""
+
+    async def send_dressed(message: Message) -> None:
+        if message["type"] == "websocket.http.response.start":
+            message["headers"] = _dress(message["headers"], request_id)
+            _services(scope).log.info(
+                "request",
+                request_id=request_id,
+                method="WEBSOCKET",
+                path=scope["path"],
+                status=message["status"],
+            )
+        await send(message)
+
+    return send_dressed
 
 
 def _note_end(span: Span, scope: Scope, status: int) -> None:
