@@ -32,6 +32,17 @@ async def test_files_of_other_processes_are_in_the_answer(tmp_path: Path) -> Non
         assert (await service.get(f"/api/sessions/{unknown}/logs"))[0] == 404
 
 
+async def test_damaged_file_spoils_no_others(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service:
+        _, made, _ = await service.post("/slide/batch/generate", deck(1))
+        session_id = made["session_id"]
+        for name, body in (("torn", b'{"n": '), ("text", b'{"n": "\xff"}')):
+            path = tmp_path / "logs" / "sessions" / f"{session_id}_{name}.json"
+            path.write_bytes(body)
+        status, answer, _ = await service.get(f"/api/sessions/{session_id}/logs")
+        assert (status, len(answer["files"])) == (200, 3)
+
+
 async def test_answer_says_when_the_others_cannot_be_asked(tmp_path: Path) -> None:
     shelf = MemoryShelf()
     shelf.is_away = True
