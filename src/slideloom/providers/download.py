@@ -194,7 +194,9 @@ class Downloads:
     def _read_url(self, address: str, *, base: URL | None = None) -> URL:
         """Check an address as far as its text can tell."""
         try:
-            url = URL(address) if base is None else base.join(URL(address))
+            told = URL(address)
+            # Not joined when it has a scheme: `https:///10.0.0.1/` would be a path to some.
+            url = told if base is None or told.scheme else base.join(told)
         except ValueError as error:
             raise BlockedAddress("not an address") from error
         if url.scheme not in self._guard.schemes or not url.raw_host:
