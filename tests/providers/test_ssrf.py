@@ -5,6 +5,7 @@ and a socket. Source: reliability R18 and its table of incidents (Open WebUI, Gr
 """
 
 import ssl
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -113,35 +114,31 @@ WRITTEN = (
     "javascript:alert(1)",
 )
 """`PORT` is where a private host listens on this machine."""
-NEVER_OUT_OF_PLACE = ("http://", "https://")
-"""What a Markdown picture is looked for as: other schemes are no pictures to it."""
+WAYS = ("directly", "by redirect", "by a name", "by a name that changes", "by a redirect to a name")
 
 
-def list_lures(way: str, port: int, *, of: tuple[str, ...] = WRITTEN) -> list[Lure]:
-    """One slide for each address, reached in that way."""
-    lures: list[Lure] = []
-    names = {name.encode("idna").decode(): (ips,) for name, ips in NAMES.items()}
-    addresses = of if way in {"directly", "by redirect"} else PRIVATE_IPS
-    for number, text in enumerate(addresses):
-        address, told = text.replace("PORT", str(port)), {"title": f"lure {number}"}
-        hop = f"https://{FAR_HOST}/hop/{number}"
-        name = f"n{number}.example"
-        match way:
-            case "directly":
-                lures.append(Lure(**told, address=address, names=names))
-            case "by redirect":
-                lures.append(Lure(**told, address=hop, redirect=address, names=names))
-            case "by a name":
-                lures.append(
-                    Lure(**told, address=f"https://{name}:{port}/a", names={name: ((text,),)})
-                )
-            case "by a name that changes":  # public while it is looked at, then private
-                changing = {name: ((PUBLIC_IP,), (text,))}
-                lures.append(Lure(**told, address=f"https://{name}/a", names=changing))
-            case "by a redirect to a name":
-                target = f"https://{name}:{port}/a"
-                lures.append(Lure(**told, address=hop, redirect=target, names={name: ((text,),)}))
-    return lures
+def build_lure(way: str, number: int, target: str, port: int) -> Lure:
+    """A lure to `target`, an address or, for the ways with a name, an IP; `port` is private."""
+    hop, name = f"https://{FAR_HOST}/hop/{number}", f"n{number}.example"
+    match way:
+        case "directly":
+            return Lure(address=target)
+        case "by redirect":
+            return Lure(address=hop, redirect=target)
+        case "by a name":
+            return Lure(address=f"https://{name}:{port}/a", names={name: ((target,),)})
+        case "by a redirect to a name":
+            redirect = f"https://{name}:{port}/a"
+            return Lure(address=hop, redirect=redirect, names={name: ((target,),)})
+        case _:  # public while it is looked at, then private
+            return Lure(address=f"https://{name}/a", names={name: ((PUBLIC_IP,), (target,))})
+
+
+def build_lures(way: str, written: Sequence[str], port: int) -> list[Lure]:
+    """A deck's lures: to what is written so, or to every private IP by a name."""
+    targets = PRIVATE_IPS if way.endswith(("name", "changes")) else written
+    targets = [target.replace("PORT", str(port)) for target in targets]
+    return [build_lure(way, number, target, port) for number, target in enumerate(targets)]
 
 
 async def make_all(folder: Path, lures: list[Lure], hosts: LureHosts, *, api: str) -> list[str]:
@@ -155,7 +152,7 @@ async def make_all(folder: Path, lures: list[Lure], hosts: LureHosts, *, api: st
             "LANE_START": 200,
         }
         async with running_service(folder, **settings) as service:
-            slides = [{"title": lure.title, "visual_desc": lure.title} for lure in lures]
+            slides = [{"title": f"lure {number}"} for number in range(len(lures))]
             body = {"slides": slides, "style_prompt": "", "max_workers": 200, "cache": False}
             _, answer, _ = await service.post("/slide/batch/generate", body)
             hosts.known_ports |= {port, int(service.url.rpartition(":")[2])}
@@ -183,7 +180,7 @@ async def lure_all(  # noqa: PLR0913 - three are fixtures, the others the table'
     way: str,
     shape: str = "images",
     is_stream: bool = False,
-    of: tuple[str, ...] = WRITTEN,
+    written: Sequence[str] = WRITTEN,
 ) -> list[str]:
     """Lure to every address in one way, see that nobody was asked; the addresses not blocked."""
     lures: list[Lure] = []
@@ -192,8 +189,8 @@ async def lure_all(  # noqa: PLR0913 - three are fixtures, the others the table'
         listening(hosts.serve_private) as private_port,
         listening(hosts.serve_far, tls=tls) as far_port,
     ):
-        lures += list_lures(way, private_port, of=of)
-        sockets = Sockets(lures, far_port=far_port)
+        lures += build_lures(way, written, private_port)
+        sockets = Sockets(NAMES, lures, far_port=far_port)
         sockets.install(patch)
         codes = await make_all(folder, lures, hosts, api="chat" if shape == "markdown" else shape)
     assert hosts.private_asked == []
@@ -208,9 +205,6 @@ async def lure_all(  # noqa: PLR0913 - three are fixtures, the others the table'
     ]
     assert passed or len(hosts.far_asked) == (len(lures) if is_far_asked else 0)
     return passed
-
-
-WAYS = ("directly", "by redirect", "by a name", "by a name that changes", "by a redirect to a name")
 
 
 @pytest.mark.slow
@@ -231,11 +225,15 @@ async def test_every_shape_of_answer_is_guarded_alike(
     monkeypatch: pytest.MonkeyPatch,
     any_host: ssl.SSLContext,
 ) -> None:
-    of = WRITTEN
-    if shape == "markdown":  # anything else is no picture to it
-        of = tuple(text for text in of if text.startswith(NEVER_OUT_OF_PLACE) and "/" in text[8:])
+    written = [text for text in WRITTEN if shape != "markdown" or text.startswith("http")]
     passed = await lure_all(
-        tmp_path, monkeypatch, any_host, way="directly", shape=shape, is_stream=is_stream, of=of
+        tmp_path,
+        monkeypatch,
+        any_host,
+        way="directly",
+        shape=shape,
+        is_stream=is_stream,
+        written=written,
     )
     assert passed == []
 
@@ -244,10 +242,10 @@ async def test_every_shape_of_answer_is_guarded_alike(
 async def test_public_address_would_have_been_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, any_host: ssl.SSLContext
 ) -> None:
-    lures = [Lure(title="lure 0", address=f"https://{FAR_HOST}/a.png")]
+    lures = [Lure(address=f"https://{FAR_HOST}/a.png")]
     hosts = LureHosts(lures, shape="images", is_stream=False)
     async with listening(hosts.serve_far, tls=any_host) as far_port:
-        Sockets(lures, far_port=far_port).install(monkeypatch)
+        Sockets(NAMES, lures, far_port=far_port).install(monkeypatch)
         codes = await make_all(tmp_path, lures, hosts, api="images")
     assert codes == ["upstream_unavailable"]
     assert len(hosts.far_asked) == 4

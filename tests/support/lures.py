@@ -5,7 +5,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,23 +27,26 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 class Lure(Struct, frozen=True, kw_only=True):
     """Where one slide's picture is said to lie."""
 
-    title: str
     address: str
     """As the provider's answer gives it."""
     redirect: str = ""
     """Where the far host sends on whoever asks it for this lure's `/hop/`."""
-    names: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     """What the names in it resolve to: at the first question, the second, and from then on."""
 
 
 class Sockets:
     """What sockets connected to, and what names were resolved to; nothing reaches the network."""
 
-    def __init__(self, lures: Sequence[Lure], *, far_port: int) -> None:
-        """`far_port`: where the far host really listens."""
+    def __init__(
+        self, names: Mapping[str, tuple[str, ...]], lures: Sequence[Lure], *, far_port: int
+    ) -> None:
+        """`names` resolve always, the lures' as they say; the far host really is at `far_port`."""
         self.connected: list[tuple[str, int]] = []
         self._far_port = far_port
-        self._names = {FAR_HOST: ((PUBLIC_IP,),)}
+        self._names: dict[str, tuple[tuple[str, ...], ...]] = {FAR_HOST: ((PUBLIC_IP,),)}
+        for name, ips in names.items():
+            self._names[name.encode("idna").decode()] = (ips,)
         for lure in lures:
             self._names |= lure.names
 
