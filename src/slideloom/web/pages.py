@@ -2,6 +2,7 @@
 
 import html
 import mimetypes
+import os
 import re
 from pathlib import Path
 
@@ -54,6 +55,14 @@ class _Pictures(StaticFiles):
             # Its name is made for it alone.
             response.headers["Cache-Control"] = IMMUTABLE
         return response
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """See `StaticFiles`; a link counts as a link, wherever it leads: it is no picture."""
+        whole = os.path.join(self.directory or "", path)  # noqa: PTH118 - as the base class
+        try:
+            return whole, os.lstat(whole)
+        except FileNotFoundError:
+            return "", None
 
     async def _find_whole(self, name: str, scope: Scope) -> Response:
         far = services(Request(scope)).far_images
