@@ -77,6 +77,9 @@ async def check_served(shop: Shop, ended: Any) -> None:
         answer, data = await read(shop, f"{result['image_url']}?w=320")
         assert (answer.status, answer.content_type) == (200, "image/webp")
         assert inspect_picture(io.BytesIO(data)).width_px == 320
+        answer, _ = await read(shop, f"{result['image_url']}?download=1")
+        name = result["image_url"].removeprefix("/assets/")
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'
 
 
 async def check_exports(shop: Shop, batch_id: str, pages: int) -> None:

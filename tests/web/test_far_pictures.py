@@ -1,6 +1,7 @@
 """Pictures that are no files here come as files would."""
 
 from collections.abc import Collection
+from types import SimpleNamespace
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -10,6 +11,7 @@ from starlette.types import Message
 from slideloom.errors import StoreError
 from slideloom.stores.image_base import PicturePiece
 from slideloom.web.far_pictures import answer_far
+from slideloom.web.pages import _Pictures
 
 NAME = f"slide_{'a' * 32}.png"
 ETAG = f'"{NAME}"'
@@ -150,3 +152,19 @@ async def test_picture_that_is_not_there_is_404(
     with pytest.raises(HTTPException) as refusal:
         await ask(Far(), f"slide_{'b' * 32}.png", method, **headers)
     assert refusal.value.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"), [("download=1", f'attachment; filename="{NAME}"'), ("", None)]
+)
+async def test_picture_that_is_no_file_here_is_offered_for_download_too(
+    query: str, wanted: str | None
+) -> None:
+    services = SimpleNamespace(far_images=Far())
+    app = SimpleNamespace(state=SimpleNamespace(services=services))
+    scope = {"type": "http", "method": "GET", "headers": [], "app": app}
+    pictures = _Pictures(directory="nowhere", check_dir=False)
+    answer = await pictures.get_response(NAME, {**scope, "query_string": query.encode()})
+    assert answer.status_code == 200
+    assert answer.headers.get("content-disposition") == wanted
+    assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from slideloom.domain.images import NotAPicture
 from slideloom.web.page_files import PageFiles
-from tests.support.pictures import picture
+from tests.support.pictures import picture, polyglot
 from tests.support.service import Running
 
 WIDE = picture(size=(1600, 900))
+POLYGLOT = polyglot(WIDE)
 
 
 async def keep(service: Running, data: bytes = WIDE) -> str:
@@ -164,3 +166,78 @@ async def test_who_takes_nothing_compressed_gets_it_as_it_is(
         assert "Content-Encoding" not in answer.headers
         assert (await answer.read()).startswith(b"/* Tokens")
         assert "Accept-Encoding" in answer.headers["Vary"]
+
+
+# Pictures to keep, and what only looks like one.
+
+
+@pytest.mark.parametrize("query", ["download=1", "w=640&download=1", "download=1&w=100"])
+async def test_picture_is_offered_for_download_when_that_is_asked(
+    service: Running, query: str
+) -> None:
+    url = await keep(service)
+    whole, is_small = url.rpartition("/")[2], "w=640" in query
+    name = whole.replace(".png", ".webp") if is_small else whole
+    async with service.client.get(f"{service.url}{url}?{query}") as answer:
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'
+        assert answer.content_type == ("image/webp" if is_small else "image/png")
+        assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert is_small or await answer.read() == WIDE
+    async with service.client.get(
+        f"{service.url}{url}?{query}", headers={"Range": "bytes=0-7"}
+    ) as answer:
+        assert answer.status in {200, 206}
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?download=", "?download=0", "?download=true", "?Download=1"]
+)
+async def test_picture_is_shown_when_no_download_is_asked(service: Running, query: str) -> None:
+    url = await keep(service)
+    async with service.client.get(f"{service.url}{url}{query}") as answer:
+        assert answer.status == 200
+        assert "Content-Disposition" not in answer.headers
+    async with service.client.get(f"{service.url}/assets/no.png?download=1") as answer:
+        assert answer.status == 404
+        assert "Content-Disposition" not in answer.headers
+
+
+async def test_picture_that_is_a_page_too_is_served_as_a_picture(service: Running) -> None:
+    url = await keep(service, POLYGLOT)
+    for query in ("", "?download=1", "?w=9"):
+        async with service.client.get(f"{service.url}{url}{query}") as answer:
+            assert await answer.read() == POLYGLOT
+            assert answer.headers["Content-Type"] == "image/png"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    async with service.client.get(f"{service.url}{url}?w=320") as answer:
+        assert b"<script>" not in await answer.read()
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+NOT_PICTURES = {
+    "SVG": SVG,
+    "SVG behind a prolog": b'<?xml version="1.0"?>' + SVG,
+    "page": b"<!doctype html><script>alert(1)</script>",
+    "picture with a page behind its end": WIDE + b"<script>alert(1)</script>",
+    "page with a picture in it": b"<script>/*" + WIDE + b"*/alert(1)</script>",
+    "GIF that is a script": b"GIF89a/*" + b"\0" * 20 + b"*/=alert(1)",
+    "PDF": b"%PDF-1.7\n%%EOF",
+}
+
+
+@pytest.mark.parametrize("kind", NOT_PICTURES)
+async def test_what_is_no_png_jpeg_or_webp_is_neither_kept_nor_served(
+    service: Running, kind: str
+) -> None:
+    draft = await service.services.images.open_draft(page_num=1)
+    await draft.write(NOT_PICTURES[kind])
+    with pytest.raises(NotAPicture):
+        await draft.inspect()
+    await draft.discard()
+    for ending in ("svg", "html", "png.svg", "gif"):
+        name = f"slide_001_{'a' * 32}.{ending}"
+        (service.folder / "assets" / name).write_bytes(NOT_PICTURES[kind])
+        assert (await service.get(f"/assets/{name}"))[0] == 404

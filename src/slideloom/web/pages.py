@@ -49,11 +49,17 @@ class _Pictures(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         if _PICTURE_NAME.fullmatch(path) is None:
             raise HTTPException(404)  # whatever else lies in the folder is nobody's business
-        response = await _find_small(path, scope) or await self._find_whole(path, scope)
+        small = await _find_small(path, scope)
+        response = small or await self._find_whole(path, scope)
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        # Whoever knows its name may show it: other front-ends do.
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         if response.status_code in {200, 206, 304}:
             # Its name is made for it alone.
             response.headers["Cache-Control"] = IMMUTABLE
+        if _is_to_keep(scope):
+            name = path if small is None else f"{Path(path).stem}.webp"
+            response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
@@ -69,6 +75,11 @@ class _Pictures(StaticFiles):
         if far is not None:
             return await answer_far(far, name, scope)
         return await super().get_response(name, scope)
+
+
+def _is_to_keep(scope: Scope) -> bool:
+    """Whether the reader wants a file to keep rather than a picture to look at."""
+    return QueryParams(scope["query_string"]).get("download") == "1"
 
 
 async def _find_small(name: str, scope: Scope) -> Response | None:
