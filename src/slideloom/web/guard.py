@@ -22,6 +22,10 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    # Of what is no page: it loads nothing and stands in no frame. Pages and pictures say otherwise.
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    # No other site may draw it in as script or picture; pages of ALLOWED_ORIGINS read it by CORS.
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
 _VARY = (b"vary", b"Origin")
 """Caches must not give another site's page what was answered to none."""
