@@ -3,14 +3,18 @@
 import json
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from yarl import URL
 
 from slideloom.domain.session import SessionDocument
+from slideloom.errors import ContentBlocked
 from slideloom.logs import LogWriter, name_process, open_log, render_line
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
@@ -19,8 +23,11 @@ from tests.support.service import running_service
 TOMORROW = date.today() + timedelta(days=1)  # noqa: DTZ011 - as the log does
 SESSION = "00000000-0000-4000-8000-000000000001"
 NASTY = (
-    "a\nb\rc\x1b[31m\x85d\u2028e\u2029f slide_completed batch_generate_complete \\slide_completed"
+    "a\nb\rc\x1b[31m\x85d\u2028e\u2029f\0g\x0b\x0c\x1c\x1d\x1e\x7f\x9b31m"
+    " slide_completed batch_generate_complete \\slide_completed"
 )
+UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""What no reader of a log should be sent: it ends lines for some, and orders terminals about."""
 
 
 @pytest.fixture
@@ -34,6 +41,7 @@ def lines(writer: LogWriter) -> list[str]:
     writer.flush()
     text = next(writer.folder.glob("pipeline_*.log")).read_text(encoding="utf-8")
     assert text.splitlines() == text.rstrip("\n").split("\n")  # no reader sees more lines
+    assert not UNSEEN.search(text)
     return text.splitlines()
 
 
@@ -86,6 +94,53 @@ def test_keys_are_masked_wherever_they_turn_up(writer: LogWriter) -> None:
     assert "canary" not in text
     assert "ValueError" in text
     assert "canary" not in (writer.folder / f"sessions/{SESSION}_slide_001.json").read_text()
+
+
+def test_key_is_masked_in_what_the_last_step_adds_and_where_it_holds_an_operators_word(
+    tmp_path: Path,
+) -> None:
+    secrets = ["my-slide_completed-key-0123", "0123456789abcdef" * 4]
+    made = LogWriter(tmp_path, retention_days=30, secrets=secrets)
+    log = open_log(made)
+    error = ValueError(secrets[0])
+    error.__cause__ = KeyError(secrets[1])
+    log.error("x", exc_info=error, **{f"of {secrets[0]}": {1: [secrets[1]]}})
+    text = "".join(lines(made))
+    made.close()
+    assert "my-slide" not in text
+    assert "0123" not in text
+    assert text.count("***") >= 4
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("process", ["", "api-a-1"])
+def test_session_files_are_for_the_services_user_alone(
+    tmp_path: Path, umask: int, process: str
+) -> None:
+    before = os.umask(umask)
+    try:
+        made = LogWriter(tmp_path, retention_days=30, process=process)
+        made.mirror = lambda _: None
+        left = tmp_path / "sessions" / f".part-{SESSION}_slide_001"
+        left.write_text("left by somebody, for all to read")
+        left.chmod(0o666)
+        for _ in range(2):
+            made.document(SESSION, "slide_001", {"prompt": "secret plans"})
+        made.close()
+    finally:
+        os.umask(before)
+    files = list((tmp_path / "sessions").glob("*.json"))
+    assert len(files) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_session_file_is_not_written_through_a_link(tmp_path: Path) -> None:
+    made = LogWriter(tmp_path, retention_days=30)
+    (tmp_path / "victim").write_text("whole")
+    (tmp_path / "sessions" / f".part-{SESSION}_slide_001").symlink_to(tmp_path / "victim")
+    made.document(SESSION, "slide_001", {})
+    made.close()
+    assert (tmp_path / "victim").read_text() == "whole"
 
 
 def test_dummy_key_of_a_local_server_breaks_no_line(tmp_path: Path) -> None:
@@ -300,3 +355,61 @@ def test_full_disk_keeps_no_document_from_the_others(
     writer.flush()
     assert [document.name for document in told] == [f"{SESSION}_slide_001.json"]
     assert writer.read_session(SESSION) == {}
+
+
+async def test_each_event_stays_one_line_whatever_users_providers_and_errors_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = ScriptedProvider(
+        ValueError(NASTY), ContentBlocked(NASTY, request_id=NASTY, provider_code=NASTY), seconds=0.0
+    )
+    monkeypatch.setattr("slideloom.assembly.open_providers", lambda _: [made])
+    quoted = quote(NASTY, safe="")
+    async with running_service(tmp_path) as service:
+        slides = [
+            {"id": f"{number} {NASTY}", "title": NASTY, "content_text": NASTY, "visual_desc": NASTY}
+            for number in range(3)
+        ]
+        body = {"slides": slides, "style_prompt": NASTY, "model": NASTY, "max_workers": 1}
+        _, answer, _ = await service.post("/slide/batch/generate", body)
+        assert answer["failed"] == 2
+        batch = f"/api/slide/batch/{answer['batch_id']}"
+        posts = [
+            *(f"{batch}/slides/{quoted}/regenerate", f"{batch}/slides/x/versions/{quoted}/restore"),
+            f"/api/slide/batch/{quoted}/cancel",
+        ]
+        for path in posts:
+            async with service.client.post(URL(service.url + path, encoded=True)) as told:
+                assert told.status == 404
+        for path in (f"/{quoted}", f"/api/sessions/{quoted}/logs", f"/assets/{quoted}"):
+            async with service.client.get(URL(service.url + path, encoded=True)) as told:
+                assert told.status == 404
+        monkeypatch.setattr(service.services.engine, "count_active", crash)
+        headers = {
+            "X-Request-Id": "slide_completed batch_generate_complete",
+            "Idempotency-Key": "batch_generate_complete é\x85\x9b",
+            "traceparent": "slide_completed",
+            "User-Agent": "slide_completed \x9b",
+        }
+        status, _, _ = await service.get("/api/slide/batch/active-count", headers=headers)
+        assert status == 500
+        status, _, _ = await service.post("/slide/batch/generate", body, headers=headers)
+        assert status == 422
+        service.services.log_writer.flush()
+    text = next(tmp_path.glob("logs/pipeline_*.log")).read_text(encoding="utf-8")
+    assert not UNSEEN.search(text)
+    entries = [json.loads(line) for line in text.split("\n")[:-1]]
+    assert len(entries) == len(text.splitlines())
+    for word in ("slide_completed", "batch_generate_complete"):
+        (line,) = [line for line in text.splitlines() if word in line]
+        assert json.loads(line)["event"] == word
+    requests = [entry for entry in entries if entry["event"] == "request"]
+    assert len(requests) == 9
+    assert sum(NASTY in entry["path"] for entry in requests) == 6
+    assert any(NASTY in entry.get("traceback", "") for entry in entries)
+    for file in tmp_path.glob("logs/sessions/*.json"):
+        json.loads(file.read_text(encoding="utf-8"))
+
+
+async def crash(**_: object) -> int:
+    raise RuntimeError(NASTY)

@@ -36,11 +36,10 @@ OPERATOR_EVENTS = ("batch_generate_complete", "slide_completed")
 """The words operators grep for: no other line may contain them. Source: contract §8."""
 _ESCAPES = {
     **{word.encode(): word.replace("_", r"\u005f").encode() for word in OPERATOR_EVENTS},
-    # JSON leaves these raw, and many readers take them for line ends.
-    "\u0085".encode(): rb"\u0085",
-    "\u2028".encode(): rb"\u2028",
-    "\u2029".encode(): rb"\u2029",
+    b"\x7f": rb"\u007f",
 }
+_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+"""In UTF-8: what JSON leaves raw, and many readers take for a line's end, terminals for orders."""
 _MASK = b"***"
 _PART_PREFIX = ".part-"
 """Of a session file that is not whole yet."""
@@ -50,6 +49,8 @@ _KEY_CHARS = 8
 """A shorter "key" is a local server's dummy, and would be found in numbers and words."""
 _HOST_CHARS = 64
 """Of a host's name in a file's name: that may have 255 in all."""
+_PRIVATE = 0o600
+"""Of session files: they hold what people wrote, so nobody but the service's user reads them."""
 _FLUSH_S = 10.0
 """How long a reader waits for the writing thread."""
 
@@ -118,7 +119,7 @@ class LogWriter:
     def document(self, session_id: str, action: str, content: object) -> None:
         """Write one session file; a second of the same action gets `_2`, and so on."""
         body = msgspec.json.format(_encode(content), indent=2)
-        self._queue.put(SessionDocument(session_id, action, self._masked(body)))
+        self._queue.put(SessionDocument(session_id, action, _masked(body, self._secrets)))
 
     def flush(self) -> None:
         """Wait until everything written so far is in the files."""
@@ -130,11 +131,6 @@ class LogWriter:
         """Write what waits, then stop."""
         self._queue.put(None)
         self._thread.join()
-
-    def _masked(self, body: bytes) -> bytes:
-        for secret in self._secrets:
-            body = body.replace(secret, _MASK)
-        return body
 
     def _serve(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -207,7 +203,10 @@ class LogWriter:
 
 
 def open_log(writer: LogWriter) -> Log:
-    """The logger that everything here is given; it writes through `writer`."""
+    """The logger that everything here is given; it writes through `writer`.
+
+    Its last step is the writer's: whatever the others added is masked as well.
+    """
 
     def sink(_: object, __: str, fields: MutableMapping[str, Any]) -> str:
         trace = find_trace()
@@ -242,10 +241,14 @@ def render_line(fields: Mapping[str, Any], secrets: Sequence[bytes] = ()) -> byt
     name = _escaped(_encode(rest.pop("event")))
     if fields["event"] in OPERATOR_EVENTS:
         name = _encode(fields["event"])
-    body = _escaped(_encode(rest))
+    body = _escaped(_masked(_encode(rest), secrets))
+    return b'{"event":' + name + (b"," if rest else b"") + body[1:] + b"\n"
+
+
+def _masked(body: bytes, secrets: Sequence[bytes]) -> bytes:
     for secret in secrets:
         body = body.replace(secret, _MASK)
-    return b'{"event":' + name + (b"," if rest else b"") + body[1:] + b"\n"
+    return body
 
 
 def _encode(content: object) -> bytes:
@@ -258,7 +261,11 @@ def _encode(content: object) -> bytes:
 def _escaped(body: bytes) -> bytes:
     for raw, escaped in _ESCAPES.items():
         body = body.replace(raw, escaped)
-    return body
+    return body if body.isascii() else _CONTROLS.sub(_escape, body)
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    return rb"\u%04x" % ord(found[0].decode())
 
 
 def _explain_exception(
@@ -278,7 +285,8 @@ def _write_document(
     part = folder / f"{part_prefix}{document.session_id}_{document.action}"
     folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared up
     try:
-        part.write_bytes(document.body)
+        with open(part, "wb", opener=_open_private) as file:
+            file.write(document.body)
         while True:
             with contextlib.suppress(FileExistsError):
                 os.link(part, folder / document.name)  # whole, or not
@@ -286,3 +294,10 @@ def _write_document(
             document = msgspec.structs.replace(document, run=document.run + 1)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open it for this user alone, whatever the umask, and whoever left it there."""
+    number = os.open(path, flags | os.O_NOFOLLOW, _PRIVATE)
+    os.fchmod(number, _PRIVATE)
+    return number
