@@ -363,7 +363,7 @@ async def test_each_event_stays_one_line_whatever_users_providers_and_errors_say
     made = ScriptedProvider(
         ValueError(NASTY), ContentBlocked(NASTY, request_id=NASTY, provider_code=NASTY), seconds=0.0
     )
-    monkeypatch.setattr("slideloom.assembly.open_providers", lambda _: [made])
+    monkeypatch.setattr("slideloom.assembly.lanes.open_providers", lambda _: [made])
     quoted = quote(NASTY, safe="")
     async with running_service(tmp_path) as service:
         slides = [
