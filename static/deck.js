@@ -74,11 +74,16 @@ export function toRequest(deck) {
   });
 }
 
-/** Whether what a browser kept, perhaps for another version of the page, can be shown. @param {any} kept */
+/**
+ * Whether what a browser kept, perhaps for another version of the page or by another program at the same address, can be
+ * shown. An object where a text is meant would be taken for a part of the page.
+ * @param {any} kept
+ */
 export function isDeck(kept) {
-  const areTexts = (...values) => values.every((value) => typeof value === "string");
-  const isPage = (page) => page && areTexts(page.type, page.title, page.content_text, page.visual_desc);
-  return Array.isArray(kept?.pages) && kept.pages.every(isPage) && areTexts(kept.style, kept.ratio) && areTexts(kept.budget ?? "") && typeof kept.extras === "object";
+  const are = (type, ...values) => values.every((value) => typeof value === type);
+  const isPage = (page) => page && are("string", page.id, page.type, page.title, page.content_text, page.visual_desc) && are("number", page.page_num ?? 0);
+  const texts = [kept?.style, kept?.ratio, kept?.deckStyle ?? "", kept?.budget ?? "", kept?.preset ?? "", kept?.batchId ?? ""];
+  return Array.isArray(kept?.pages) && kept.pages.every(isPage) && are("string", ...texts) && are("number", kept.workers) && are("object", kept.extras);
 }
 
 /** @param {Deck} deck */

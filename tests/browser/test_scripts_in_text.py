@@ -237,26 +237,24 @@ def list_drafts() -> Sequence[Any]:
         "style": ALL,
         "deckStyle": ALL,
         "ratio": SCRIPTS[9],
-        "workers": SCRIPTS[8],
+        "workers": 3,
         "budget": SCRIPTS[7],
         "coverLeads": True,
         "preset": SCRIPTS[13],
         "extras": {script: script for script in SCRIPTS},
         "batchId": SCRIPTS[8],
     }
-    vnode = {
-        "type": "img",
-        "props": {"class": "hit", "src": "x", "onerror": "hit()"},
-        "key": None,
-        "ref": None,
-        "constructor": None,
-        "dangerouslySetInnerHTML": {"__html": SCRIPTS[7]},
-    }
+    # What Preact takes for an element, once it has seen it twice.
+    props = {"class": "hit", "src": "x", "dangerouslySetInnerHTML": {"__html": SCRIPTS[7]}}
+    vnode = {"type": "p", "props": props, "key": None, "ref": None, "__b": 1}
     return (
         whole,
-        {**whole, "workers": vnode, "preset": vnode, "batchId": vnode},
-        {**whole, "pages": [{**pages[0], "title": vnode}]},
-        {**whole, "pages": [{**pages[0], "id": vnode, "page_num": vnode}]},
+        *({**whole, name: vnode} for name in whole),
+        *({**whole, name: SCRIPTS[8]} for name in whole),
+        *(
+            {**whole, "pages": [{**pages[0], name: vnode}]}
+            for name in ("id", "page_num", "type", "title", "content_text", "visual_desc")
+        ),
         SCRIPTS[7],
         vnode,
         [vnode],
