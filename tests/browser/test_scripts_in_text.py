@@ -250,7 +250,6 @@ def list_drafts() -> Sequence[Any]:
     return (
         whole,
         *({**whole, name: vnode} for name in whole),
-        *({**whole, name: SCRIPTS[8]} for name in whole),
         *(
             {**whole, "pages": [{**pages[0], name: vnode}]}
             for name in ("id", "page_num", "type", "title", "content_text", "visual_desc")

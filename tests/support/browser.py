@@ -58,10 +58,10 @@ class Reader(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def open_browser() -> AsyncIterator[Browser]:
-    """A Chromium of the system's, without a screen."""
+async def open_browser(*flags: str) -> AsyncIterator[Browser]:
+    """A Chromium of the system's, without a screen; `flags` are its own."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
         try:
             yield browser
         finally:
