@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from slideloom.providers.answers import Answer, read_answer
+from slideloom.providers.intake import PictureIntake
+from slideloom.providers.lift import MOST_PICTURES
 from slideloom.providers.outcomes import find_request_id, judge
 from slideloom.providers.scrub import Scrubber
 from slideloom.providers.usage import read_cost
@@ -30,6 +32,36 @@ def test_long_words_are_judged_in_no_time(body: object, status: int) -> None:
     started_s = time.perf_counter()
     assert judge(answer(status, body), has_picture=False, now_s=0) is not None
     assert time.perf_counter() - started_s < 0.5
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"{", b'"b64_json":"AAAA",'),
+        (b"data: {", b'"b64_json":"AAAA",'),
+        (b"", b'data: {"b64_json":"AAAA"}\n\n'),
+        (
+            b"{",
+            b'{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgoAAAANSUhEUgAAACgAAAAe"}},',
+        ),
+        (b"{", b'"inlineData":{"data":"iVBORw0KGgoAAAANSUhEUgAAACgAAAAeCAIAAADRv8uK",'),
+        (b'{"a":"', b"x;base64,iVBORw0KGgoAAAANSUhEUgAAACgAAAAeCAIAAADRv8uK "),
+        (b"", b";base64,x"),
+        (b"", b'"data:,;base64,AAAA"'),
+        (b"", b'"data":"short",'),
+        (b"", b'"data"' + b" " * 999),
+        (b'{"b64_json":"', b"\\u002f"),
+    ],
+)
+def test_answer_that_is_all_beginnings_is_read_in_no_time(head: bytes, piece: bytes) -> None:
+    intake = PictureIntake()
+    answer = head + piece * (512 * 1024 // len(piece))
+    started_s = time.process_time()
+    for start in range(0, len(answer), 64 * 1024):
+        intake.take(answer[start : start + 64 * 1024])
+    intake.lift.finish()
+    assert time.process_time() - started_s < 2
+    assert intake.lift.picture_count <= MOST_PICTURES
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slideloom.providers.lift import SKELETON_BYTES, Lift, PictureEnd, PictureStart
+from slideloom.providers.lift import MOST_PICTURES, SKELETON_BYTES, Lift, PictureEnd, PictureStart
 from tests.support.pictures import picture
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) + b"\xff\xfb\xf0>?" * 40
@@ -47,6 +47,10 @@ FORMS: dict[str, tuple[str, str]] = {
     ),
     "wrapped lines": ('{"b64_json":"%s"}', WRAPPED),
     "bare line feeds": ('{"b64_json":"%s"}', WRAPPED.replace(r"\n", "\n")),
+    "escaped slashes in bare lines": (
+        '{"b64_json":"%s"}',
+        WRAPPED.replace("/", r"\/").replace(r"\n", "\n"),
+    ),
     "no padding": ('{"b64_json":"%s"}', encode().rstrip("=")),
     "URL-safe": ('{"b64_json":"%s"}', encode().replace("+", "-").replace("/", "_")),
     "data URL": ('{"url":"data:image/png;base64,%s"}', encode()),
@@ -56,6 +60,7 @@ FORMS: dict[str, tuple[str, str]] = {
     "data URL in b64_json": ('{"b64_json":"data:image/png;base64,%s"}', encode()),
     "Markdown": (r'{"content":"Here:\n![x](data:image/png;base64,%s)\n\nDone"}', encode()),
     "Markdown, escaped": (r'{"content":"![x](data:image\/png;base64,%s)"}', encode()),
+    "prose that goes on as padding": ('{"content":"A data:image/png;base64,%s= B"}', encode()),
     "HTML": (r'{"content":"<img src=\"data:image/png;base64,%s\"/>"}', encode()),
     "bare base64 as url": ('{"image_url":{"url":"%s"}}', encode()),
     "inlineData": ('{"inlineData":{"mimeType":"image/png","data":"%s"}}', encode()),
@@ -104,6 +109,7 @@ def test_text_without_a_picture_is_kept_as_it_is(case: str) -> None:
         encode()[:40] + "%%" + encode()[42:],
         encode()[:401],
         "A",
+        encode() + "=",
         r"AAAA\qAAA",
         encode()[:40] + "==" + encode()[42:],
     ],
@@ -127,6 +133,13 @@ def test_several_pictures_are_told_apart() -> None:
     pictures, skeleton = lift(document.encode())
     assert pictures == [(PNG, True, False), (other, True, False)]
     assert json.loads(skeleton) == {"data": [{"b64_json": "lifted:0"}, {"b64_json": "lifted:1"}]}
+
+
+def test_beyond_the_most_pictures_all_is_text() -> None:
+    one = '{"b64_json":"AAAA"}'
+    pictures, skeleton = lift(f"[{','.join([one] * (MOST_PICTURES + 5))}]".encode())
+    assert len(pictures) == MOST_PICTURES
+    assert skeleton.endswith(b",".join([one.encode()] * 5) + b"]")
 
 
 def test_previews_of_an_event_stream_are_drafts() -> None:

@@ -22,6 +22,7 @@ from slideloom.providers.answers import find_previews, read_answer
 from slideloom.providers.outcomes import judge
 from slideloom.providers.retry_after import read_duration
 from slideloom.providers.scrub import DETAIL_CHARS, Scrubber
+from slideloom.providers.usage import find_usage
 
 NOW_S = 1_790_000_000.0
 HTML = "<!DOCTYPE html><html><head><title>502: Bad gateway</title></head><body>x</body></html>"
@@ -397,6 +398,17 @@ def test_deep_nesting_is_no_fault_of_ours() -> None:
         assert type(judge(read_answer(500, {}, body), has_picture=False, now_s=0)) is UpstreamDown
 
 
+@pytest.mark.parametrize("depth", [63, 70, 300, 500, 900, 990])
+@pytest.mark.parametrize("key", ["a", "error", "usage"])
+def test_depth_that_can_be_read_is_no_fault_of_ours_either(depth: int, key: str) -> None:
+    inner = (b'{"%s":' % key.encode()) * depth + b"1" + b"}" * depth
+    answer = read_answer(200, {}, b'{"usage":%s}' % inner)
+    assert list(find_previews(answer.documents)) == []
+    Scrubber("key-canary-1").tree(find_usage(answer))
+    for has_picture in (True, False):
+        judge(read_answer(200, {}, inner), has_picture=has_picture, now_s=0)
+
+
 def test_json_between_the_lines_of_a_stream_is_read() -> None:
     body = b': PROCESSING\n\n{"data":\n[]}\n\ndata: [DONE]\n\n'
     assert read_answer(200, {}, body).documents == ({"data": []},)
@@ -454,6 +466,7 @@ def test_usage_is_cleaned_through_and_through() -> None:
         ("5", 5),
         ("", None),
         ("x", None),
+        ("9" * 400 + "s", None),
     ],
 )
 def test_durations_are_read(text: str, seconds: float | None) -> None:

@@ -1,7 +1,7 @@
 """What a provider answered, once its pictures are lifted out of it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +14,8 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _HTML_STARTS = ("<!doctype", "<html", "<head", "<body")
 _FIELD = re.compile(r"(?:data|event|id|retry): ?")
+_DEEPEST = 64
+"""Levels of a body; no provider's has a dozen."""
 _MOST_DOCUMENTS = 10_000
 """Events of a stream that are looked at."""
 
@@ -85,9 +87,26 @@ def find_previews(node: object, *, is_preview: bool = False) -> Iterator[int]:
 
 def _decode(text: str) -> tuple[Any, ...]:
     try:
-        return (msgspec.json.decode(text),)
+        document = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
+    return (document,) if _is_shallow(document) else ()
+
+
+def _is_shallow(document: object) -> bool:
+    """Whether those who go down into it come back: they take several frames a level."""
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for node in level for inner in _open(node)]
+        if not level:
+            return True
+    return False
+
+
+def _open(node: object) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def _decode_events(text: str) -> tuple[Any, ...]:

@@ -31,6 +31,16 @@ class Base64Decoder:
         """Its padding has come: nothing may follow."""
         self._carry = b""
 
+    @property
+    def is_padding(self) -> bool:
+        """Whether its padding has begun: no more than the rest of it may follow."""
+        return self.is_padded or self._carry.endswith(b"=")
+
+    @property
+    def wants_padding(self) -> bool:
+        """Whether the next character may be `=`."""
+        return len(self._carry) >= 2  # noqa: PLR2004 - one or two of four are missing
+
     def decode(self, run: memoryview) -> list[bytes] | None:
         """The next bytes, or `None`, and nothing taken, when `run` is not plain base64."""
         if self.is_broken:
@@ -72,9 +82,10 @@ class Base64Decoder:
         except NotBase64:
             self.is_broken = True
             return []
-        self.is_broken = self.is_padded
-        self.is_padded |= text[:cut].endswith(b"=")
+        has_padding = text[:cut].endswith(b"=")
         self._carry = text[cut:]
+        self.is_broken = self.is_padded or (has_padding and bool(self._carry))
+        self.is_padded |= has_padding
         return [piece] if piece and not self.is_broken else []
 
     def finish(self) -> list[bytes]:
@@ -103,7 +114,7 @@ def unescape(text: bytes) -> bytes:
         return text.translate(_URL_SAFE, _BLANKS)
     if text.count(b"\\") == text.count(b"\\/"):
         # PHP escapes every slash, and nothing else: worth a fast way.
-        return text.translate(_URL_SAFE, b"\\")
+        return text.translate(_URL_SAFE, b"\\" + _BLANKS)
     return _ESCAPE.sub(_unescape_one, text).translate(_URL_SAFE, _BLANKS)
 
 

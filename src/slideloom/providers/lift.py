@@ -22,6 +22,8 @@ PLACEHOLDER = b"lifted:%d"
 """Stands in the skeleton, with the picture's number, where its base64 was."""
 SKELETON_BYTES = 1024 * 1024
 """How much of the rest is kept: more is a flood, not an answer."""
+MOST_PICTURES = 100
+"""Previews and thoughts among them; what looks like more of them is kept as text."""
 _HEAD_BYTES = 96
 """How far a string is looked at before it is taken for a picture, unless it ends before."""
 
@@ -32,7 +34,7 @@ _HALF_MARKER = re.compile(
     rb'"(?:[a-z0-9_]{0,8}|(?:b64_json|data|url)"[ \t\r\n]{0,1000}(?::[ \t\r\n]{0,1000})?)'
     rb"|;(?i:b(?:a(?:s(?:e(?:64?)?)?)?)?)?"
 )
-_OWN_STRING = re.compile(rb'(?<!\\)"(?i:data):[^"\s]{0,200},\Z')
+_OWN_STRING = re.compile(rb'(?<!\\)"(?i:data):[^"\s]{0,200},')
 _INLINE_IMAGE = re.compile(
     rb'"(?:mime_?[tT]ype|media_type)"\s*:\s*"image\\?/[^"]{0,40}"\s*,\s*"data"\s*:\s*"\Z'
 )
@@ -45,9 +47,10 @@ _PICTURE_HEAD = re.compile(
     rb"(?:iVBORw0KGg|(?:\\?/|\\u002[fF])9j(?:\\?/|\\u002[fF])|UklGR|R0lGOD)(?:[A-Za-z0-9+/_-]|\\[/nru]){30}"
 )
 """How PNG, JPEG, WebP and GIF begin in base64, and go on."""
-_PROSE_RUN = re.compile(rb"(?:[A-Za-z0-9+/_-]+|\\/|\\u002[bBfF])*={0,2}")
+_PROSE_RUN = re.compile(rb"(?:[A-Za-z0-9+/_-]+|\\/|\\u002[bBfF])*")
 _HALF_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _QUOTE = b'"'
+_PADDING = b"="
 _BLANKS = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -183,7 +186,11 @@ class Lift:
 
     def _scan(self, chunk: bytes, position: int) -> int:
         """Keep text, up to where a picture may begin."""
-        is_likely = any(chunk.find(word, position) >= 0 for word in _MARKER_WORDS)
+        if self.picture_count >= MOST_PICTURES:
+            self._keep(chunk[position:])
+            return len(chunk)
+        # Once for each chunk: a hostile one could be all markers.
+        is_likely = position > 0 or any(word in chunk for word in _MARKER_WORDS)
         marker = _MARKER.search(chunk, position) if is_likely else None
         if marker is None:
             cut = _find_half_marker(chunk, position)
@@ -199,8 +206,8 @@ class Lift:
         """Decide by its first bytes whether this is a picture."""
         self._base64 = Base64Decoder()
         self._is_announced = False
-        end = chunk.find(_QUOTE, position)
-        if end < 0 and len(chunk) - position < _HEAD_BYTES:
+        end = position + _HEAD_BYTES
+        if end > len(chunk) and chunk.find(_QUOTE, position) < 0:
             self._held = chunk[position:]
             return len(chunk)
         self._mode = self._tell_mode(chunk, position)
@@ -217,7 +224,7 @@ class Lift:
             case b"data":
                 # Others of that name hold no pictures, though base64: encrypted reasoning, for one.
                 is_picture = looks_so or _INLINE_IMAGE.search(tail) is not None
-            case _ if _OWN_STRING.search(tail):
+            case _ if _OWN_STRING.fullmatch(tail, max(0, tail.rfind(_QUOTE))):
                 is_picture = True
             case _:
                 return _Mode.PROSE if looks_so else _Mode.TEXT
@@ -243,17 +250,18 @@ class Lift:
         """Decode up to the first byte that is not base64."""
         quote = chunk.find(_QUOTE, position)
         end = len(chunk) if quote < 0 else quote
-        pieces = (
-            None if self._base64.is_padded else self._base64.decode(memoryview(chunk)[position:end])
-        )
+        pieces = self._base64.decode(memoryview(chunk)[position:end])
         if pieces is not None:
             self._hand_out(pieces)
             if quote >= 0:
                 self._end(is_certain=False)
             return end
-        run = None if self._base64.is_padded else _PROSE_RUN.match(chunk, position, end)
+        run = None if self._base64.is_padding else _PROSE_RUN.match(chunk, position, end)
         stop = run.end() if run else position
         self._hand_out(self._base64.decode_plain(unescape(chunk[position:stop])))
+        while self._base64.wants_padding and chunk.startswith(_PADDING, stop):
+            self._hand_out(self._base64.decode_plain(_PADDING))
+            stop += 1
         if quote < 0 and (stop == len(chunk) or _HALF_ESCAPE.fullmatch(chunk, stop)):
             self._held = chunk[stop:]
             return len(chunk)

@@ -119,4 +119,4 @@ def read_duration(text: str) -> float | None:
     if not found or not any(found.groups()):
         return None
     hours, minutes, seconds, thousandths = (float(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+    return _number(hours * 3600 + minutes * 60 + seconds + thousandths / 1000)
