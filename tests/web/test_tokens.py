@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from starlette.requests import HTTPConnection
 
 from slideloom.app import ENDPOINTS
 from slideloom.errors import TooManyRequests
@@ -50,6 +52,22 @@ def test_secrets_are_known_and_their_parts_are_not() -> None:
     assert tokens.find_page(ALICE) is None
     assert not Tokens({})
     assert ALICE not in repr(vars(tokens))
+
+
+@pytest.mark.parametrize("piece", ["\\", "\\a", '"', ";", "; ", f"{COOKIE}=", "=", "\xff"])
+def test_hostile_cookie_takes_no_time(piece: str) -> None:
+    cookie = f'{COOKIE}="' + piece * (60_000 // len(piece)) + '"'
+    scope = {"type": "http", "headers": [(b"cookie", cookie.encode("latin-1"))]}
+    started_s = time.perf_counter()
+    assert Tokens({"alice": ALICE}).identify(HTTPConnection(scope)) is None
+    assert time.perf_counter() - started_s < 0.1
+
+
+@pytest.mark.parametrize("form", ["{}", "a=1; {}", "{};a=1", "a=1;\t{} ; b"])
+def test_page_is_known_among_other_cookies(form: str) -> None:
+    cookie = form.format(f"{COOKIE}={make_cookie(ALICE)}")
+    scope = {"type": "http", "headers": [(b"cookie", cookie.encode())]}
+    assert Tokens({"alice": ALICE}).identify(HTTPConnection(scope)) == "alice"
 
 
 async def test_every_route_but_the_open_ones_wants_a_token(guarded: Running) -> None:
