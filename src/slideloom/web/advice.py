@@ -1,5 +1,8 @@
 """Advice to operators and clients: is the service set well, how many workers suit a deck."""
 
+from typing import Annotated
+
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -66,7 +69,7 @@ ENDPOINTS = (
             Parameter(
                 name="slides_count",
                 where="query",
-                type=int,
+                type=Annotated[int, Meta(ge=1, le=MAX_SLIDES)],
                 description=f"Pages of the deck, 1 to {MAX_SLIDES}.",
                 required=True,
             ),

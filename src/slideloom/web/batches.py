@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -291,7 +292,7 @@ ENDPOINTS = (
             Parameter(
                 name="limit",
                 where="query",
-                type=int,
+                type=Annotated[int, Meta(ge=1, le=_LIST_MOST)],
                 description=f"Batches a page, 1 to {_LIST_MOST}; default {_LIST_LIMIT}.",
             ),
             Parameter(

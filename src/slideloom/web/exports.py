@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from slideloom.domain.album import Album, AlbumPage, in_page_order, to_album
+from slideloom.domain.ratio import RATIO_PATTERN
 from slideloom.domain.request import MAX_SLIDES, read_ratio
 from slideloom.domain.status import ASSETS_PATH
 from slideloom.exports.exporter import FileKind, MadeFile
@@ -38,6 +39,12 @@ _UNFIT_FOR_NAMES = re.compile(
 """What some file systems, or headers, do not take; what is not seen, or turns what is around."""
 
 
+_RatioText = Annotated[
+    str, Meta(extra_json_schema={"pattern": f"^$|{RATIO_PATTERN}", "examples": ["16:9"]})
+]
+"""Empty is as none: said to readers of the reference, decided by `read_ratio`."""
+
+
 class ProjectSlide(Struct, frozen=True, kw_only=True):
     """One page of the original's project."""
 
@@ -53,7 +60,7 @@ class Project(Struct, frozen=True, kw_only=True):
 
     slides: Annotated[tuple[ProjectSlide, ...], Meta(min_length=1, max_length=MAX_SLIDES)]
     title: str | None = None
-    aspect_ratio: str | None = None
+    aspect_ratio: _RatioText | None = None
 
 
 class ExportRequest(Struct, frozen=True, kw_only=True):
