@@ -138,6 +138,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
     ]
     routes.append(Route(f"{prefix}/openapi.json", openapi))
     routes.append(WebSocketRoute(f"{prefix}/slide/batch/{{batch_id}}/ws", events.websocket))
+    routes.append(WebSocketRoute("/{path:text}", events.refuse_socket))
     images = Path(settings.image_output_dir)
     return [*routes, *page_routes(static=_static_folder(), images=images, prefix=prefix)]
 

@@ -15,6 +15,7 @@ from slideloom.assembly import Services
 from slideloom.settings import load_settings
 from slideloom.web.connections import to_protocol
 from slideloom.web.crowd import Crowd, Limits
+from slideloom.web.sockets import SocketConnection
 
 PAGE = Path(__file__).parents[2] / "static"
 
@@ -58,7 +59,7 @@ async def running_service(
     listener.bind(("127.0.0.1", 0))
     listener.listen(2048)
     http = to_protocol(Crowd(loaded.max_connections, limits))
-    config = uvicorn.Config(app, lifespan="off", http=http, log_level="error")
+    config = uvicorn.Config(app, lifespan="off", http=http, ws=SocketConnection, log_level="error")
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

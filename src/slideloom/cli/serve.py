@@ -26,6 +26,7 @@ from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
 from slideloom.web.connections import to_protocol
 from slideloom.web.crowd import Crowd
+from slideloom.web.sockets import SocketConnection
 
 _FORCE_POLL_S = 0.1
 _BACKLOG = 2048
@@ -195,6 +196,7 @@ def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
         lifespan="off",
         loop="asyncio",  # bulk reads from providers cost less than on uvloop
         http=to_protocol(Crowd(fit_connections(settings.max_connections))),
+        ws=SocketConnection,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,

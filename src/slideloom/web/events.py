@@ -4,8 +4,10 @@ import asyncio
 import re
 from collections.abc import Awaitable, Coroutine, Sequence
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+from msgspec import Meta
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
@@ -19,7 +21,7 @@ from slideloom.web.batches import BATCH_ID
 from slideloom.web.callers import get_named_batch
 from slideloom.web.connections import WritePiece
 from slideloom.web.endpoint import Endpoint, Parameter
-from slideloom.web.problems import reader_language
+from slideloom.web.problems import answer_http_error, reader_language
 from slideloom.web.streams import LongResponse, run_to_first_wait
 
 _KEEP_ALIVE_S = 15.0
@@ -30,7 +32,7 @@ _RECONNECT = b"retry: 2000\n\n"
 _AFTER = ("query", "after")
 _PIECE_BYTES = 64 * 1024
 """About so much is on its way to a reader: one that takes nothing costs no more."""
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBER = r"[0-9]{1,9}"
 _KEPT = 32
 """Events whose bytes are kept for the next reader: a long text's may be megabytes."""
 _CLOSE_UNKNOWN, _CLOSE_WRONG, _CLOSE_RESTART, _CLOSE_LATER = 4404, 4422, 1012, 1013
@@ -75,6 +77,11 @@ async def websocket(socket: WebSocket) -> None:
         pass
     finally:
         gone.cancel()
+
+
+async def refuse_socket(socket: WebSocket) -> None:
+    """There is nothing else to be had over WebSocket."""
+    await socket.send_denial_response(await answer_http_error(socket, HTTPException(404)))
 
 
 class _Reader:
@@ -194,7 +201,7 @@ def _read_after(text: str | None, loc: tuple[str, str]) -> int:
     """
     if not text:
         return 0
-    if _NUMBER.fullmatch(text) is None:
+    if re.fullmatch(_NUMBER, text) is None:
         message = "must be the number of an event"
         raise InvalidRequest(message, loc)
     return int(text)
@@ -215,13 +222,13 @@ ENDPOINTS = (
             Parameter(
                 name="Last-Event-ID",
                 where="header",
-                type=str,
+                type=Annotated[str, Meta(pattern=f"^{_NUMBER}$")],
                 description="Begin behind this event; browsers send it when they come back.",
             ),
             Parameter(
                 name="after",
                 where="query",
-                type=int,
+                type=Annotated[int, Meta(ge=0, le=999_999_999)],
                 description="The same, for a first connection: a status's `last_event_id`.",
             ),
             Parameter(

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from slideloom.domain.images import MEDIA_TYPES
 from slideloom.stores.image_base import FarImages, PicturePiece
+from slideloom.web.file_ranges import no_such_part
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
@@ -21,7 +22,7 @@ async def answer_far(images: FarImages, name: str, scope: Scope) -> Response:
     Its name is made for it alone, so it is its entity tag too.
 
     Raises:
-        HTTPException: another method, or there is none of that name.
+        HTTPException: another method, or there is none of that name, or no such part of it.
         StoreError: it cannot be read.
     """
     method = scope["method"]
@@ -37,7 +38,7 @@ async def answer_far(images: FarImages, name: str, scope: Scope) -> Response:
     size = await _measure(images, name) if first is None else first.whole_bytes
     start, end = (0, size) if wanted is None else _to_span(wanted, size)
     if start >= end:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+        raise no_such_part(size)
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(end - start)}
     if wanted is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"

@@ -13,6 +13,8 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from slideloom.web.file_ranges import settle_range
+
 IMMUTABLE = "public, max-age=31536000, immutable"
 """Of what never changes under its address."""
 _PACKED = {".css", ".html", ".js", ".json", ".svg"}
@@ -57,6 +59,7 @@ class PageFiles(StaticFiles):
             raise HTTPException(404)
         answer = await super().get_response(path, scope)
         if isinstance(answer, FileResponse):
+            settle_range(answer, scope)
             answer = await self._pack(answer, Headers(scope=scope))
         answer.headers["Cache-Control"] = IMMUTABLE if first == self._version else "no-cache"
         return answer

@@ -20,6 +20,7 @@ from slideloom.domain.images import NotAPicture
 from slideloom.errors import StoreError
 from slideloom.web.endpoint import services
 from slideloom.web.far_pictures import answer_far
+from slideloom.web.file_ranges import settle_range
 from slideloom.web.page_files import IMMUTABLE, PageFiles
 from slideloom.web.problems import reader_language
 
@@ -74,7 +75,10 @@ class _Pictures(StaticFiles):
         far = services(Request(scope)).far_images
         if far is not None:
             return await answer_far(far, name, scope)
-        return await super().get_response(name, scope)
+        answer = await super().get_response(name, scope)
+        if isinstance(answer, FileResponse):
+            settle_range(answer, scope)
+        return answer
 
 
 def _is_to_keep(scope: Scope) -> bool:
@@ -119,7 +123,7 @@ def page_routes(*, static: Path, images: Path, prefix: str) -> list[BaseRoute]:
 
     async def viewer(_: Request) -> Response:
         headers = {"Content-Security-Policy": VIEWER_CSP, "Cache-Control": "no-cache"}
-        return FileResponse(static / "docs.html", headers=headers)
+        return HTMLResponse((static / "docs.html").read_bytes(), headers=headers)
 
     return [
         Route("/", page, middleware=[Middleware(GZipMiddleware)]),

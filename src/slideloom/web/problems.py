@@ -264,6 +264,7 @@ _SLIDE_STATUS: dict[SlideErrorCode, int] = {
 }
 _HTTP_DETAILS: dict[int, dict[Language, str]] = {
     404: {"en": "There is nothing at this address.", "zh": "这个地址没有内容。"},
+    416: {"en": "The file has no such part.", "zh": "文件没有这一部分。"},
     405: {"en": "This address does not take that method.", "zh": "这个地址不支持该方法。"},
 }
 _INTERNAL: dict[Language, str] = {
@@ -354,7 +355,7 @@ def _find_detail(error: Exception, language: Language) -> str:
     return next(_DETAILS[kind][language] for kind in type(error).__mro__ if kind in _DETAILS)
 
 
-async def answer_http_error(request: Request, error: Exception) -> Response:
+async def answer_http_error(request: HTTPConnection, error: Exception) -> Response:
     """The problem answer to what the router refuses."""
     if not isinstance(error, HTTPException):
         raise error
