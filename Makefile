@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster test quick test-crash test-long check format screenshots bench bench-faults bench-lanes lock clean
+.PHONY: help setup run run-cluster test quick test-crash test-long fuzz check format screenshots bench bench-faults bench-lanes lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ test-long: $(VENV)/.dev  ## the full figures of the issues, minutes
 	@SLIDELOOM_LONG=1 sh tests/support/tools.sh
 	@$(BIN)/python -m pytest -m "long or not long" --timeout 1800
 
+fuzz:  ## follow the branches of what reads strangers' bytes, for FUZZ_SECONDS (600)
+	@sh tests/fuzz/fuzz.sh
+
 check: $(VENV)/.dev  ## format, lint, types, import layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -92,6 +95,8 @@ lock: $(VENV)/.dev  ## resolve the lock files anew
 		--group build --group dev -c requirements-cluster.lock pyproject.toml -o tests/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--group moto -o tests/moto.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--group fuzz -c requirements.lock -o tests/fuzz/requirements.lock
 
 clean:  ## remove what setup made
 	rm -rf $(VENV)
