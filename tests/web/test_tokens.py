@@ -185,7 +185,7 @@ async def test_same_idempotency_key_of_two_tokens_is_two_batches(guarded: Runnin
 async def test_pictures_need_no_token_as_saved_decks_point_at_them(guarded: Running) -> None:
     made = await make(guarded, AS_ALICE)
     async with guarded.client.get(guarded.url + made["results"][0]["image_url"]) as answer:
-        assert answer.status == 200
+        assert (answer.status, (await answer.read())[1:4]) == (200, b"PNG")
 
 
 async def test_page_signs_in_by_a_cookie_that_is_not_the_secret(guarded: Running) -> None:
