@@ -48,6 +48,14 @@ async def test_single_slide_finds_a_seat_while_a_batch_fills_the_lane() -> None:
         assert (await second).count("done") == 1
 
 
+async def test_rejection_is_forgotten_once_the_lane_takes_calls_again() -> None:
+    provider = ScriptedProvider(RateLimited(retry_after_s=2))
+    async with Workshop(provider, lane_start=1) as shop:
+        (timeline,) = await run_all(shop.engine, 2)
+        assert timeline.state.count("done") == 2
+        assert shop.lanes._lanes[0].paused_by is None, "its traceback holds the whole deck"
+
+
 async def test_work_of_a_refused_key_moves_on_to_the_next_key() -> None:
     for refusal in (AuthFailed("revoked"), QuotaExhausted("empty")):
         refused, good = ScriptedProvider(*[refusal] * 50), ScriptedProvider()

@@ -172,6 +172,8 @@ class Lanes:
             lane.take(Reply(kind="accepted", sent=seat.sent, at_s=now_s))
         if error is None:
             lane.note_success(seat.sent)
+            if lane.throttle.pause_s(now_s) <= 0:
+                lane.paused_by = None  # its traceback holds a whole deck in memory
         # A model of the user's own choice that the key may not use says nothing about the key.
         is_models_fault = seat.is_users_model and error and error.http_status == _FORBIDDEN
         if error is not None and error.stops_lane and not is_models_fault:
