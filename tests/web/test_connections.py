@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -72,6 +73,26 @@ async def test_head_that_drips_is_answered_408_and_closed(quick: Running) -> Non
     assert (answer.status, answer.problem["code"]) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_sender_who_is_gone_when_refused_keeps_nobody_else_from_being_refused(
+    quick: Running,
+) -> None:
+    failed = []
+
+    def fail(transport: asyncio.Transport) -> None:
+        failed.append(transport)
+        raise OSError(errno.ENOTCONN, "the sender has reset it")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.selector_events._SelectorSocketTransport.write_eof", fail)
+        async with line_to(quick.url) as line:
+            await line.send(b"GET / HT")
+            await wait_until(lambda: bool(failed))
+    async with line_to(quick.url) as line:
+        await line.send(b"GET / HT")
+        (answer,) = await line.answers()
+    assert answer.status == 408
 
 
 async def test_connection_on_which_nothing_is_asked_is_closed_without_an_answer(

@@ -392,7 +392,8 @@ class Connection(HttpToolsProtocol):
             headers.append((b"retry-after", b"%d" % refusal.retry_s))
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[refusal.status] + lines + b"\r\n" + body)
-        self.transport.write_eof()
+        with contextlib.suppress(OSError):  # the sender has gone, and nobody was told yet
+            self.transport.write_eof()
         self.flow.resume_reading()
         self._awaits, self._since_s = "end", self.loop.time()
         self._crowd.rest(self)

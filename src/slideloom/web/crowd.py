@@ -106,15 +106,17 @@ class Crowd:
         if not self._late:
             now_s = asyncio.get_running_loop().time()
             self._late = [one for one in tuple(self._open) if one.is_late(now_s)]
-        self._end_some()
-        self._watch()
+        try:
+            self._end_some()
+        finally:  # whatever goes wrong with one, the others are looked at
+            self._watch()
 
     def _end_some(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        for one in self._late[:_ENDED_AT_ONCE]:
+        late, self._late = self._late[:_ENDED_AT_ONCE], self._late[_ENDED_AT_ONCE:]
+        for one in late:
             if one in self._open and one.is_late(now_s):
                 one.end()
-        del self._late[:_ENDED_AT_ONCE]
 
     def _watch(self) -> None:
         self._is_watched = bool(self._open)
