@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import resource
 import signal
@@ -40,6 +41,8 @@ _FEWEST_CONNECTIONS = 16
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _MOST_READER_BYTES = 4096
 """Of a message over WebSocket, where nothing is expected of readers; kept until it is whole."""
+_NEW_OBJECTS = 20_000
+"""Between two looks for cycles; Python's 700 come of a handful of requests."""
 _READERS_GRACE_S, _CONNECTIONS_GRACE_S = 4, 5
 """Whole seconds for answers under way once the engine has come to its end: to be taken, and for
 their handlers to end."""
@@ -184,8 +187,20 @@ async def _serve(settings: Settings, warnings: tuple[str, ...]) -> None:
     application = create_app(settings, warnings=warnings)
     with listen(settings) as listener:
         async with application.router.lifespan_context(application):
+            _calm_collector()
             server = Server(to_uvicorn_config(application), application.state.services)
             await server.serve([listener])
+
+
+def _calm_collector() -> None:
+    """Have Python look for cycles seldom, and never among what is there at the start.
+
+    Each look stops the loop. With 1,500 connections they took an eighth of the processor's time,
+    a full one 0.2 s.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
