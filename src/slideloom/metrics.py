@@ -61,6 +61,11 @@ class Metrics:
             buckets=_LAGS,
             registry=self.registry,
         )
+        self._tasks = Gauge(
+            "asyncio_tasks",
+            "Tasks of the event loop, as it came by last.",
+            registry=self.registry,
+        )
 
     def count_active(self, count: Callable[[], float]) -> None:
         """Have `count` asked for the batches that have not ended."""
@@ -83,8 +88,9 @@ class Metrics:
             self._cost.inc(cost_usd)
 
     async def watch_loop(self) -> None:
-        """Measure the running loop's lag, without end."""
+        """Measure the running loop's lag, and count its tasks, without end."""
         while True:
+            self._tasks.set(len(asyncio.all_tasks()))
             due_s = monotonic_s() + _LAG_EVERY_S
             await asyncio.sleep(_LAG_EVERY_S)
             self._lag.observe(max(0.0, monotonic_s() - due_s))

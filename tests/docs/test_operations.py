@@ -64,7 +64,7 @@ def test_boards_labels_are_those_of_the_metrics() -> None:
 
 def test_board_is_one_that_grafana_takes() -> None:
     ids = [panel["id"] for panel in BOARD["panels"]]
-    assert len(ids) == len(set(ids)) == 10
+    assert len(ids) == len(set(ids)) == 11
     assert BOARD["id"] is None  # a number would be another board's
     (source,) = BOARD["templating"]["list"]
     assert (source["type"], source["query"]) == ("datasource", "prometheus")

@@ -39,7 +39,7 @@ async def test_slides_calls_and_costs_are_counted(
 
 
 @pytest.mark.slow
-async def test_active_batches_and_the_loops_lag_are_told(
+async def test_active_batches_and_the_loops_lag_and_tasks_are_told(
     provider: ScriptedProvider, service: Running
 ) -> None:
     provider._seconds = 0.6
@@ -48,3 +48,4 @@ async def test_active_batches_and_the_loops_lag_are_told(
     await service.post("/slide/batch/generate", deck(1))
     seen = await read(service)
     assert seen[("event_loop_lag_seconds_count",)] >= 1
+    assert seen[("asyncio_tasks",)] >= 3  # what watches the loop, cleans up, and answers
