@@ -256,15 +256,21 @@ def estimate_remaining_s(state: BatchState, *, now_s: float) -> float | None:
     The slides that remain are dealt to the workers as the run will deal them:
     those under way first, then each waiting one to whoever is free next.
     """
-    pictures = [slide.picture for slide in state.slides]
-    times = [one.generation_time_s for one in pictures if one is not None and not one.cached]
-    failed = [] if times else [s.generation_time_s for s in state.slides if s.status == "error"]
+    waiting, times, failed, ages = 0, [], [], []
+    for slide in state.slides:  # once: whoever polls has it reckoned
+        picture = slide.picture
+        if slide.status == "pending":
+            waiting += 1
+        elif slide.status == "generating":
+            ages.append(max(0.0, now_s - (slide.started_at_s or now_s)))
+        elif slide.status == "error":
+            failed.append(slide.generation_time_s)
+        elif picture is not None and not picture.cached:
+            times.append(picture.generation_time_s)
+    failed = [] if times else failed
     times = [seconds for seconds in times or failed if seconds]
-    waiting = state.count("pending")
-    running = [s for s in state.slides if s.status == "generating"]
-    if state.is_final or not times or not (waiting or running):
+    if state.is_final or not times or not (waiting or ages):
         return None
-    ages = [max(0.0, now_s - (slide.started_at_s or now_s)) for slide in running]
     mean_s = sum(times) / len(times)
     if failed:  # a refusal is quick: others take at least as long as they have taken
         mean_s = max([mean_s, *ages])

@@ -4,11 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
+from msgspec import Struct
+
 from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.batch import BatchState, apply, fold
 from slideloom.domain.events import BatchResumed, Event
 from slideloom.domain.feed import FeedItem, to_feed
 from slideloom.domain.status import BatchStatus
+
+
+class Shown(Struct, frozen=True):
+    """What was told of a batch."""
+
+    state: BatchState
+    """Of which it was told."""
+    status: BatchStatus
+    """Its `results` are encoded already."""
+    body: bytes
+    until_s: float
+    """How long its times are good enough, monotonic."""
 
 
 class Timeline:
@@ -24,7 +38,7 @@ class Timeline:
         self.feed: list[FeedItem] = []
         self.is_closed = False
         """Whether this process does no more about it; another one may."""
-        self.shown: dict[str, tuple[BatchState, BatchStatus]] = {}
+        self.shown: dict[str, Shown] = {}
         """By language, what was told last of the batch as it is, or was: see `encode_status`."""
         self._spent_s = state.logged_s
         self._since_s = monotonic_s()

@@ -1,5 +1,6 @@
 """Batches: make them, ask how they are, list them."""
 
+import math
 import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -28,7 +29,7 @@ from slideloom.domain.status import (
     to_answer,
     to_status,
 )
-from slideloom.engine.timeline import Timeline
+from slideloom.engine.timeline import Shown, Timeline
 from slideloom.errors import InvalidRequest
 from slideloom.web.bodies import json_response, read_count, read_json
 from slideloom.web.callers import find_caller, get_batch, get_named_batch, to_owner
@@ -38,6 +39,8 @@ from slideloom.web.problems import reader_language
 
 _BLANK_EVERY_S = 15.0
 """A blank this often keeps proxies that cut idle answers at 60 s waiting."""
+_TOGETHER_S = 0.05
+"""So old may the time in an answer be, where nothing else has happened."""
 POLL_AFTER_S = 2
 """Whoever polls may come back after so many seconds."""
 _POST_ONLY = ("generate", "status", "estimate")
@@ -182,22 +185,30 @@ def show_status(timeline: Timeline, language: Language) -> BatchStatus:
 
 
 def encode_status(timeline: Timeline, language: Language) -> bytes:
-    """`show_status` as JSON, most of it encoded once for all who ask before the next event."""
-    state = timeline.state
-    known, status = timeline.shown.get(language, (None, None))
-    if status is None or known is not state:
+    """`show_status` as JSON, encoded once for all who ask before the next event or together."""
+    now_s, shown = monotonic_s(), timeline.shown.get(language)
+    if shown is None or shown.state is not timeline.state:
         status = show_status(timeline, language)
         results = msgspec.Raw(msgspec.json.encode(status.results))
         status = structs.replace(status, results=results)
-        timeline.shown[language] = state, status
-    elif not state.is_final:  # nothing else moves between two events
-        left_s, elapsed_s = estimate_remaining_s(state, now_s=wall_s()), timeline.elapsed_s
-        status = structs.replace(
-            status,
-            estimated_remaining_time=None if left_s is None else round(left_s, 3),
-            total_time=round(elapsed_s, 3),
-        )
-    return msgspec.json.encode(status)
+    elif now_s < shown.until_s:
+        return shown.body
+    else:
+        status = _advance(shown.status, timeline)
+    body, state = msgspec.json.encode(status), timeline.state
+    until_s = math.inf if state.is_final else now_s + _TOGETHER_S
+    timeline.shown[language] = Shown(state, status, body, until_s)
+    return body
+
+
+def _advance(status: BatchStatus, timeline: Timeline) -> BatchStatus:
+    """The same later: nothing else moves between two events."""
+    left_s = estimate_remaining_s(timeline.state, now_s=wall_s())
+    return structs.replace(
+        status,
+        estimated_remaining_time=None if left_s is None else round(left_s, 3),
+        total_time=round(timeline.elapsed_s, 3),
+    )
 
 
 def _to_json(body: bytes, headers: dict[str, str] | None = None) -> Response:

@@ -6,7 +6,7 @@ import re
 from typing import TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from slideloom.errors import BodyTooLarge, InvalidRequest, MalformedBody, NotJson
@@ -105,12 +105,17 @@ async def _read_limited(request: Request) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
         raise BodyTooLarge(MAX_BODY_BYTES)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
+    pieces, size_bytes, is_last = [], 0, False
+    while not is_last:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        is_last = not message.get("more_body", False)
+        size_bytes += len(pieces[-1])
+        if size_bytes > MAX_BODY_BYTES:
             raise BodyTooLarge(MAX_BODY_BYTES)
-    return bytes(body)
+    return b"".join(pieces)
 
 
 def _refuse_broken_rest(text: str) -> None:

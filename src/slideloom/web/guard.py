@@ -1,8 +1,8 @@
 """In front of every handler: a request id, one log line, and headers that protect readers."""
 
+import os
 import re
 import time
-import uuid
 from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect, HTTPConnection
@@ -198,4 +198,4 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value.decode("latin-1")):
             return str(value.decode("latin-1"))
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
