@@ -38,6 +38,7 @@ from slideloom.web.polls import PollPaths, Polls
 from slideloom.web.problems import answer_error, answer_http_error
 from slideloom.web.streams import LongResponses
 from slideloom.web.tokens import TokenGate, Tokens
+from slideloom.web.whole_answers import WholeAnswers
 
 ENDPOINTS = (
     *advice.ENDPOINTS,  # before the batches, whose ids would match their paths
@@ -122,7 +123,7 @@ class _Application(Starlette):
 
     def build_middleware_stack(self) -> ASGIApp:
         """See `Starlette`."""
-        return LongResponses(super().build_middleware_stack())
+        return WholeAnswers(LongResponses(super().build_middleware_stack()))
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:
