@@ -1,4 +1,4 @@
-"""`make bench`: providers, service, durability, readers, exports, cluster.
+"""`make bench`: providers, service, status, durability, readers, exports, cluster.
 
 Absolute times move with the machine: read the ratios, all of one run.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.bench import cluster, durability, exports, readers
+from tests.bench import cluster, durability, exports, readers, status
 from tests.bench.lift_floor import Load, compare, measure_apart
 from tests.bench.service import Batches, started_service
 from tests.support.upstream import Plan, RemoteUpstream, spawn_upstream
@@ -129,6 +129,7 @@ async def main() -> None:
     """All tables."""
     await compare(_ROUNDS)
     await service_table()
+    await status.main(_ROUNDS)
     await durability.main(_ROUNDS)
     await readers.main(_ROUNDS)
     await exports.main(_ROUNDS)

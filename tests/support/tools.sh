@@ -4,7 +4,7 @@
 # With SLIDELOOM_ONLY, a command's name, only that one.
 missing=""
 for pair in jq:jq node:nodejs strace:strace faketime:faketime chromium:chromium \
-    redis-server:redis-server; do
+    redis-server:redis-server ${SLIDELOOM_LONG:+wrk:wrk} ${SLIDELOOM_ONLY:+wrk:wrk}; do
     [ "${SLIDELOOM_ONLY:-${pair%%:*}}" = "${pair%%:*}" ] || continue
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
