@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster test quick test-crash test-long fuzz check format screenshots bench bench-faults bench-lanes lock clean
+.PHONY: help setup run run-cluster test quick test-crash test-long fuzz check format screenshots load bench bench-faults bench-lanes lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,7 +41,7 @@ run-cluster: $(VENV)/.cluster  ## the same on Redis with two workers, on this ma
 	@exec sh docs/operations/run-cluster.sh
 
 # They look at the clock, or start many processes: one after the other, with the machine to themselves.
-ALONE := $(addprefix tests/,browser cluster crash crowds faults exports/test_served.py test_cli.py \
+ALONE := $(addprefix tests/,browser cluster crash crowds faults load exports/test_served.py test_cli.py \
 	test_lane_sockets.py test_shared_lane_sockets.py)
 
 test: $(VENV)/.dev  ## every test
@@ -77,7 +77,11 @@ screenshots: $(VENV)/.dev  ## the pictures of the page in docs/
 	@sh tests/support/tools.sh
 	@$(BIN)/python -m tests.browser.screenshots
 
+load: $(VENV)/.dev  ## a thousand who poll, readers, decks, idle connections, for LOAD_SECONDS (300)
+	@$(BIN)/python -m tests.load
+
 bench: $(VENV)/.dev  ## ours beside a plain baseline and the floor
+	@SLIDELOOM_ONLY=wrk sh tests/support/tools.sh || :
 	@$(BIN)/python -m tests.bench
 
 bench-faults: $(VENV)/.dev  ## every known way an upstream goes wrong: class and paid calls

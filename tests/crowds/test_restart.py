@@ -35,6 +35,7 @@ from tests.support.crowds import (
     paid_settings,
     read_resident_mb,
     run_crowd,
+    see_refused,
     serving,
     stop,
     stretch,
@@ -229,15 +230,6 @@ async def wait_for_answer(session: aiohttp.ClientSession, url: str, number: int)
         return json.loads(await answer.text())
 
 
-async def refuse(session: aiohttp.ClientSession, url: str) -> None:
-    """A service that stops takes no new work, and says when to come again."""
-    async with session.post(f"{url}/api/slide/batch/generate", json=crowd_deck(0, 1)) as answer:
-        assert (answer.status, (await answer.json())["code"]) == (503, "stopping")
-        assert int(answer.headers["Retry-After"]) > 0
-    async with session.get(f"{url}/readyz") as answer:
-        assert answer.status == 503
-
-
 async def stop_in_the_middle(
     folder: Path, upstream: RemoteUpstream, session: aiohttp.ClientSession, count: int
 ) -> list[Any]:
@@ -256,7 +248,7 @@ async def stop_in_the_middle(
         began_s = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.1)
-        await refuse(session, service.url)
+        await see_refused(session, service.url)
         await wait_ended(service)
         assert service.process.returncode == 0
         assert time.monotonic() - began_s < _GRACE_S

@@ -125,6 +125,15 @@ async def submit(session: aiohttp.ClientSession, url: str, body: Any) -> str:
         return str((await answer.json())["batch_id"])
 
 
+async def see_refused(session: aiohttp.ClientSession, url: str) -> None:
+    """A service that stops takes no new work, and says when to come again."""
+    async with session.post(f"{url}/api/slide/batch/generate", json=crowd_deck(0, 1)) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (503, "stopping")
+        assert int(answer.headers["Retry-After"]) > 0
+    async with session.get(f"{url}/readyz") as answer:
+        assert answer.status == 503
+
+
 async def wait_idle(session: aiohttp.ClientSession, url: str) -> None:
     """Wait until every batch has ended."""
     async with asyncio.timeout(PATIENCE_S):

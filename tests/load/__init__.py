@@ -1,0 +1,1 @@
+"""Load on a served process: a thousand who poll, readers, batches, idle and slow connections."""
