@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -119,11 +120,14 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
 
 
 class _Application(Starlette):
-    """Starlette, with the answers that go on outside all its middleware."""
+    """Starlette, with our own last resort instead of its, and answers that go on outside."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """See `Starlette`."""
-        return WholeAnswers(LongResponses(super().build_middleware_stack()))
+        app: ASGIApp = ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+        for layer in reversed(self.user_middleware):
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return WholeAnswers(LongResponses(app))
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:

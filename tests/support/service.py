@@ -59,7 +59,9 @@ async def running_service(
     listener.bind(("127.0.0.1", 0))
     listener.listen(2048)
     http = to_protocol(Crowd(loaded.max_connections, limits))
-    config = uvicorn.Config(app, lifespan="off", http=http, ws=SocketConnection, log_level="error")
+    config = uvicorn.Config(
+        app, lifespan="off", http=http, ws=SocketConnection, log_level="error", proxy_headers=False
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from tests.support.service import Running
 from tests.web.test_far_pictures import DATA, NAME, Far, ask
@@ -22,14 +23,14 @@ _CASES = {
     "last byte of none": ("bytes=-0", 416),
     "more than there is": ("bytes=-999999999999", 206),
     "behind the end": ("bytes=200000-", 416),
-    "number without end": ("bytes=0-" + "9" * 50_000, 400),
-    "backwards": ("bytes=9-3", 400),
-    "text": ("bytes=a-b", 400),
-    "nothing": ("bytes=", 400),
+    "number without end": ("bytes=0-" + "9" * 50_000, 200),
+    "backwards": ("bytes=9-3", 200),
+    "text": ("bytes=a-b", 200),
+    "nothing": ("bytes=", 200),
     "commas": ("bytes=" + "," * 60_000, 200),
-    "dashes": ("bytes=" + "-" * 60_000, 400),
+    "dashes": ("bytes=" + "-" * 60_000, 200),
     "blanks": ("bytes=" + " " * 60_000 + "0-1", 206),
-    "other unit": ("lines=0-9", 400),
+    "other unit": ("lines=0-9", 200),
 }
 
 
@@ -51,10 +52,14 @@ async def test_parts_of_a_picture_cost_no_more_than_the_picture(
 
 @pytest.mark.parametrize("wanted", [wanted for wanted, _ in _CASES.values()], ids=_CASES)
 async def test_parts_of_a_picture_from_afar_cost_no_more_than_the_picture(wanted: str) -> None:
-    begun_s = time.perf_counter()
-    answer, body = await ask(far := Far(), range=wanted)
+    begun_s, far = time.perf_counter(), Far()
+    try:
+        answer, body = await ask(far, range=wanted)
+    except HTTPException as error:
+        assert error.status_code == 416
+    else:
+        assert answer.status_code in {200, 206}
+        assert len(body) <= len(DATA)
     took_s = time.perf_counter() - begun_s
-    assert answer.status_code in {200, 206, 416}
-    assert len(body) <= len(DATA)
     assert len(far.asked) <= 5
     assert took_s <= _MOST_S

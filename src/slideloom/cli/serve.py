@@ -214,6 +214,7 @@ def to_uvicorn_config(application: Starlette) -> uvicorn.Config:
         ws=SocketConnection,
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # nothing here asks who is on the other side of a proxy
         timeout_graceful_shutdown=_CONNECTIONS_GRACE_S,
         ws_max_size=_MOST_READER_BYTES,
         server_header=False,

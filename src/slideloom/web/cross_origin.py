@@ -14,10 +14,11 @@ class CrossOrigin(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Requests that are no other site's need nothing said."""
-        if any(name == b"origin" for name, _ in scope.get("headers", ())):
-            await super().__call__(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+        for name, _ in scope.get("headers", ()):
+            if name == b"origin":
+                await super().__call__(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """See `CORSMiddleware`."""

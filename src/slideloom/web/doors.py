@@ -7,6 +7,7 @@ under ours it can still send, so it must say that it is one of ours. Source: rel
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from slideloom.errors import ForeignOrigin, MalformedHost, NotJson, WrongHost
@@ -29,6 +30,7 @@ class Doors:
         self._names = frozenset(name for name in names if not name.startswith("*"))
         self._endings = tuple(name[1:] for name in names if name.startswith("*"))
         self._origins = frozenset(origins)
+        self._parse_host = lru_cache(maxsize=64)(self._parse_host)  # type: ignore[method-assign]
 
     def check(self, scope: Any) -> None:  # noqa: ANN401 - as ASGI has it
         """Look at a request or a WebSocket handshake.
@@ -48,7 +50,12 @@ class Doors:
 
     def _check_host(self, sent: list[bytes]) -> str:
         """The host, as it was sent but in small letters."""
-        host = sent[0].decode("latin-1").lower() if len(sent) == 1 else ""
+        if len(sent) != 1:
+            raise MalformedHost
+        return self._parse_host(sent[0])
+
+    def _parse_host(self, sent: bytes) -> str:
+        host = sent.decode("latin-1").lower()
         found = _HOST.fullmatch(host)
         if found is None:
             raise MalformedHost

@@ -60,7 +60,7 @@ class Guard:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         if scope["type"] == "websocket":
-            await self._let_in(scope, receive, _note_refusal(scope, send, request_id))
+            await self._shake_hands(scope, receive, _note_refusal(scope, send, request_id))
             return
         if self._is_quiet(scope):
             await self._answer(scope, receive, send, request_id=request_id, span=_UNTOLD)
@@ -91,7 +91,10 @@ class Guard:
             await send(message)
 
         try:
-            await self._let_in(scope, receive, send_dressed)
+            self._doors.check(scope)
+            await self._app(scope, receive, send_dressed)
+        except RequestError as error:  # of the doors: what handlers raise is answered below
+            await _refuse(scope, receive, send_dressed, error)
         except ClientDisconnect:
             status = _CLIENT_GONE
         finally:
@@ -111,7 +114,7 @@ class Guard:
     def _is_quiet(self, scope: Scope) -> bool:
         return scope["path"].startswith(_QUIET) or self._polls.find(scope) is not None
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _shake_hands(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._doors.check(scope)
         except RequestError as error:

@@ -50,7 +50,7 @@ async def sign_in(request: Request) -> Response:
             COOKIE,
             make_cookie(asked.token),
             max_age=_KEPT_S,
-            secure=request.url.scheme == "https",
+            secure=_is_secure(request),
             httponly=True,
             samesite="strict",
         )
@@ -60,10 +60,13 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """Forget this browser."""
     answer = Response(status_code=204)
-    answer.delete_cookie(
-        COOKIE, secure=request.url.scheme == "https", httponly=True, samesite="strict"
-    )
+    answer.delete_cookie(COOKIE, secure=_is_secure(request), httponly=True, samesite="strict")
     return answer
+
+
+def _is_secure(request: Request) -> bool:
+    """Whether the browser speaks TLS: here only a proxy knows, and nobody gains by a lie."""
+    return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto")}
 
 
 def _tokens(request: Request) -> Tokens:
