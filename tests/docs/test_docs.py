@@ -81,6 +81,12 @@ def test_every_test_that_a_promise_rests_on_exists(name: str) -> None:
         assert not test or f"def {test}(" in read(path), f"{path}::{test}"
 
 
+def test_both_readmes_promise_the_same() -> None:
+    rows = [re.findall(r"^\|.*\| (`tests/.*`)", read(name), re.MULTILINE) for name in READMES]
+    proofs = [[re.findall(r"`([^`]+)`", row) for row in promises] for promises in rows]
+    assert proofs[0] == proofs[1]
+
+
 def test_every_route_and_error_code_stands_in_the_api_page() -> None:
     page = read("docs/api.md")
     routes = [f"`{e.method} {'/api' * e.below_prefix}{e.plain_path}`" for e in ENDPOINTS]
