@@ -54,7 +54,7 @@ async def embedded_service(home: Path, output: Output) -> AsyncIterator[str]:
             "BATCH_CLEANUP_HOURS": str(_YEAR_H),
         },
     )
-    # All of it in `home`, wherever the operator's servers keep theirs.
+    # All of it in `home`, and for this command alone, whatever the operator's servers are set to.
     settings = replace(settings, store="", queue="", image_store="", api_tokens="")
     output.note(*(tell("Warning: {warning}", warning=warning) for warning in warnings))
     app = create_app(settings, warnings=tuple(warnings))

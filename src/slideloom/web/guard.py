@@ -1,4 +1,4 @@
-"""In front of every handler: a request id, one log line, and headers that protect readers."""
+"""In front of every handler: the doors, a request id, one log line, and headers for the readers."""
 
 import os
 import re
