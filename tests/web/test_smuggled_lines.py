@@ -59,12 +59,10 @@ async def test_line_end_in_a_header_splits_no_answer(
     )
     smuggled = name.encode() + b": " + value + line_end + b"X-Evil: yes\r\n"
     length = b"Content-Length: %d\r\n\r\n" % len(body)
-    answer = await send(service, head + smuggled + length, body)
-    if answer:  # else the connection was closed at once
-        status, headers = read_head(answer)
-        assert status in {202, 400, 403, 421, 422}
-        assert b"x-evil" not in headers
-        assert b"evil" not in b"".join(headers.values()).lower()
+    status, headers = read_head(await send(service, head + smuggled + length, body))
+    assert status in {202, 400, 403, 421, 422}
+    assert b"x-evil" not in headers
+    assert b"evil" not in b"".join(headers.values()).lower()
 
 
 @pytest.mark.parametrize(
@@ -91,12 +89,10 @@ async def test_host_that_would_change_the_path_is_refused(
 )
 async def test_no_target_leads_elsewhere(service: Running, target: str) -> None:
     head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = await send(service, head.encode())
-    if answer:
-        status, headers = read_head(answer)
-        assert status in {200, 400, 404, 421}
-        assert b"location" not in headers
-        assert b"evil" not in b"".join(headers.values())
+    status, headers = read_head(await send(service, head.encode()))
+    assert status in {200, 400, 404, 421}
+    assert b"location" not in headers
+    assert b"evil" not in b"".join(headers.values())
 
 
 @pytest.mark.parametrize(

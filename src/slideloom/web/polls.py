@@ -20,15 +20,12 @@ class PollPaths:
         self._status = f"{prefix}/slide/batch/status"
         self._show = re.compile(f"{re.escape(prefix)}/slide/batch/({_BATCH_ID})")
 
-    def find(self, scope: Scope) -> Handler | None:
-        """Who answers the request, if it is a poll as programs write it."""
+    def find(self, scope: Scope) -> tuple[Handler, dict[str, str]] | None:
+        """Who answers the request, and the path's parameters; if programs write a poll so."""
         if scope["method"] == "POST":
-            return status if scope["path"] == self._status else None
+            return (status, {}) if scope["path"] == self._status else None
         found = self._show.fullmatch(scope["path"]) if scope["method"] == "GET" else None
-        if found is None:
-            return None
-        scope["path_params"] = {"batch_id": found[1]}
-        return show
+        return None if found is None else (show, {"batch_id": found[1]})
 
 
 class Polls:
@@ -43,10 +40,11 @@ class Polls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the request through."""
-        handler = self._paths.find(scope) if scope["type"] == "http" else None
-        if handler is None:
+        poll = self._paths.find(scope) if scope["type"] == "http" else None
+        if poll is None:
             await self._app(scope, receive, send)
             return
+        handler, scope["path_params"] = poll
         request = Request(scope, receive, send)
         try:
             answer = await handler(request)
