@@ -5,9 +5,9 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from slideloom.assembly import Services
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import UnknownBatch
+from slideloom.web.endpoint import services
 
 _CALLER = "caller"
 
@@ -39,8 +39,7 @@ async def get_batch(connection: HTTPConnection, batch_id: str) -> Timeline:
     Raises:
         UnknownBatch: there is none, or it is another one's.
     """
-    parts: Services = connection.app.state.services
-    timeline = await parts.engine.get(batch_id)
+    timeline = await services(connection).engine.get(batch_id)
     if not may_see(connection, timeline.state.order.owner):
         raise UnknownBatch(batch_id)
     return timeline
