@@ -39,7 +39,8 @@ from slideloom.tracing import read_trace
 from slideloom.web.bodies import parse_json
 from slideloom.web.exports import ExportRequest, _headers, _to_album
 from slideloom.web.once import read_once_key
-from slideloom.web.problems import _in_words, reader_language
+from slideloom.web.problems import reader_language
+from slideloom.web.words import in_words
 from tests.support.cut_answers import TOKENS, read_cut
 from tests.support.mutants import mutate
 from tests.support.orders import deck
@@ -78,7 +79,7 @@ def test_body_is_an_order_or_refused(source: random.Random) -> None:
         one = parse_json(mutate(source, json.dumps(SLIDE).encode()), SingleRequest)
         to_single(one, cache=True, **names)  # type: ignore[arg-type]
     except (MalformedBody, InvalidRequest) as error:
-        told = [_in_words(error, "en"), _in_words(error, "zh")]
+        told = [in_words(error, "en"), in_words(error, "zh")]
     else:
         told = ["fine"]
     assert all(told)
