@@ -12,8 +12,8 @@ from dotenv import dotenv_values
 from slideloom.app import ENDPOINTS
 from slideloom.errors import SlideErrorCode
 from slideloom.settings import Settings, load_settings
-from slideloom.web.connections import REFUSALS
 from slideloom.web.problems import _STATUS
+from slideloom.web.refusals import REFUSALS
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README_zh.md")

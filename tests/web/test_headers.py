@@ -7,11 +7,13 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from multidict import CIMultiDict
 
 from slideloom.web.page_files import IMMUTABLE
 from slideloom.web.pages import PAGE_CSP, VIEWER_CSP
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
+from tests.support.raw import line_to
 from tests.support.service import Running, running_service
 
 API_CSP = "default-src 'none'; frame-ancestors 'none'"
@@ -36,6 +38,7 @@ ASSET = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Cache-Control": IMMUTABLE,
 }
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 PROBLEM = {"Content-Type": "application/problem+json"}
 JSON = {"Content-Type": "application/json"}
 TABLE: dict[str, tuple[str, int, Mapping[str, str | None]]] = {
@@ -202,6 +205,25 @@ async def test_websocket_that_is_refused_has_them_too(service: Running) -> None:
         )
     assert refused.value.status == 403
     assert find_faults("denial", refused.value.headers or {}, PROBLEM) == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"what?\r\n\r\n",
+        HEAD + b"A: " + b"a" * 70_000 + b"\r\n\r\n",
+        HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ],
+    ids=["no request", "large head", "no handshake"],
+)
+async def test_what_never_becomes_a_request_is_answered_with_them_too(
+    service: Running, sent: bytes
+) -> None:
+    async with line_to(service.url) as line:
+        await line.send(sent)
+        (answer,) = await line.answers()
+    assert answer.status in {400, 431}
+    assert find_faults("refusal", CIMultiDict(answer.headers), PROBLEM) == []
 
 
 @pytest.mark.parametrize("csp", [PAGE_CSP, VIEWER_CSP, API_CSP, ASSET_CSP])

@@ -9,13 +9,11 @@ import fcntl
 import math
 import sys
 import termios
-import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, cast
 
 import httptools
-from msgspec import Struct
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -25,57 +23,24 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from slideloom.web.crowd import Crowd
-from slideloom.web.problems import encode_problem
+from slideloom.web.refusals import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    NO_ROOM,
+    OTHER_VERSION,
+    SENT_AHEAD,
+    STOPPING,
+    TOO_SLOW,
+    WRONG_TARGET,
+    WRONG_UPGRADE,
+    Refusal,
+    build_answer,
+)
 
 WritePiece = Callable[[bytes], bool]
 """Writes a piece of the body of an answer that goes on; whether the connection took it."""
 WRITE_PIECE = "slideloom.write_piece"
 """Where a request's scope has that, when one of our connections brought it."""
-
-
-class Refusal(Struct, frozen=True):
-    """An answer to what is no request, or does not become one; in English, as its head may lack."""
-
-    status: int
-    code: str
-    detail: str
-    retry_s: int | None = None
-
-
-_RETRY_S = 5
-"""As long as an idle connection lives, and a stop usually takes."""
-MALFORMED = Refusal(400, "invalid_request", "This is not a valid HTTP/1.1 request.")
-OTHER_VERSION = Refusal(
-    400, "invalid_request", "The service speaks HTTP/1.1; send the request in that version."
-)
-WRONG_TARGET = Refusal(
-    400,
-    "invalid_request",
-    "The request's address is that of another host than its Host header. Send the path alone.",
-)
-WRONG_UPGRADE = Refusal(
-    400, "invalid_request", "There are no tunnels here; a WebSocket begins with a GET without body."
-)
-SENT_AHEAD = Refusal(
-    400, "invalid_request", "Too many requests were sent ahead; wait for their answers."
-)
-TOO_SLOW = Refusal(408, "request_timeout", "The request did not come in time. Send it again.")
-HEAD_TOO_LARGE = Refusal(
-    431, "head_too_large", "The request's headers are too large; send fewer or shorter ones."
-)
-NO_ROOM = Refusal(
-    503,
-    "too_many_connections",
-    "The service has no connection free. Try again soon.",
-    retry_s=_RETRY_S,
-)
-STOPPING = Refusal(
-    503, "stopping", "The service is shutting down. Try again soon.", retry_s=_RETRY_S
-)
-REFUSALS = (
-    *(MALFORMED, OTHER_VERSION, WRONG_TARGET, WRONG_UPGRADE, SENT_AHEAD),
-    *(TOO_SLOW, HEAD_TOO_LARGE, NO_ROOM, STOPPING),
-)
 
 
 _Awaits = Literal["first byte", "next request", "head", "body", "nothing", "end"]
@@ -378,18 +343,8 @@ class Connection(HttpToolsProtocol):
             self._answer(refusal)
 
     def _answer(self, refusal: Refusal) -> None:
-        request_id = uuid.uuid4().hex
-        body = encode_problem(refusal.status, refusal.code, refusal.detail, request_id=request_id)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-request-id", request_id.encode()),
-            (b"connection", b"close"),
-        ]
-        if refusal.retry_s is not None:
-            headers.append((b"retry-after", b"%d" % refusal.retry_s))
+        headers, body = build_answer(refusal)
+        headers = [*self.server_state.default_headers, *headers]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[refusal.status] + lines + b"\r\n" + body)
         with contextlib.suppress(OSError):  # the sender has gone, and nobody was told yet

@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,20 +12,11 @@ from slideloom.errors import RequestError
 from slideloom.tracing import Span, Trace, Tracer, read_trace, within
 from slideloom.web.callers import find_caller
 from slideloom.web.doors import Doors
+from slideloom.web.headers import PROTECTION, Headers
 from slideloom.web.polls import PollPaths
 from slideloom.web.problems import answer_error
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    # Of what is no page: it loads nothing and stands in no frame. Pages and pictures say otherwise.
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    # No other site may draw it in as script or picture; pages of ALLOWED_ORIGINS read it by CORS.
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
 _VARY = (b"vary", b"Origin")
 """Caches must not give another site's page what was answered to none."""
 _CLIENT_GONE = 499
@@ -38,10 +28,6 @@ A thousand who ask once a second would write 17 GB a day; and the line costs mor
 """
 _UNTOLD = Span(Tracer(), Trace(trace_id="0" * 32, span_id="0" * 16))
 _FIRST_BAD_STATUS, _FIRST_FAULT_STATUS = 400, 500
-
-
-Headers = Sequence[tuple[bytes, bytes]]
-"""As ASGI has them, names in small letters."""
 
 
 class Guard:
@@ -163,7 +149,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: Exception) 
 def _dress(headers: Headers, request_id: str) -> Headers:
     """With our own beside them; what an answer says for itself stays."""
     names = {name for name, _ in headers}
-    ours = [header for header in _HEADERS if header[0] not in names]
+    ours = [header for header in PROTECTION if header[0] not in names]
     return [*headers, (b"x-request-id", request_id.encode()), _VARY, *ours]
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -44,8 +45,8 @@ from slideloom.errors import (
 from slideloom.web.endpoint import services
 from slideloom.web.words import explain, explain_status, in_words
 
-_STOPPING_RETRY_S = 5
-"""A service that shuts down is usually back after about that long."""
+RETRY_S: Final = 5
+"""A service that shuts down is usually back by then, and an idle connection has ended."""
 
 
 class FieldProblem(Struct, frozen=True):
@@ -187,7 +188,7 @@ def _advise(error: Exception, status: int) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
     unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
-    retry_after_s = getattr(error, "retry_after_s", _STOPPING_RETRY_S if unavailable else None)
+    retry_after_s = getattr(error, "retry_after_s", RETRY_S if unavailable else None)
     return {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
 
@@ -218,7 +219,7 @@ def answer_slide_failure(
         told["Retry-After"] = str(math.ceil(slide.retry_after_s or 1))
     elif _SLIDE_STATUS[code] == HTTPStatus.SERVICE_UNAVAILABLE and not headers:
         # A request that was carried out before has this answer for good.
-        told["Retry-After"] = str(_STOPPING_RETRY_S)
+        told["Retry-After"] = str(RETRY_S)
     return _problem(request, _SLIDE_STATUS[code], code, detail, headers=told)
 
 

@@ -1,6 +1,5 @@
 """The HTTP server's WebSocket connections: what is no handshake is refused like all else."""
 
-import uuid
 from http import HTTPStatus
 
 from uvicorn._types import ASGISendEvent
@@ -10,7 +9,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request, Response
 from websockets.typing import StatusLike
 
-from slideloom.web.problems import encode_problem
+from slideloom.web.refusals import Refusal, build_answer
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
@@ -45,18 +44,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 def _refuse(status: StatusLike, text: str) -> Response:
     """The problem that `text` tells; whatever it is, it is the sender's."""
     answered = HTTPStatus(status if status < HTTPStatus.INTERNAL_SERVER_ERROR else 400)
-    request_id = uuid.uuid4().hex
-    body = encode_problem(
-        answered,
-        "invalid_request",
-        f"This is no WebSocket handshake: {text.strip()}",
-        request_id=request_id,
-    )
-    headers = {
-        "Connection": "close",
-        "Content-Type": "application/problem+json",
-        "Content-Length": str(len(body)),
-        "X-Content-Type-Options": "nosniff",
-        "X-Request-Id": request_id,
-    }
-    return Response(answered.value, answered.phrase, Headers(headers), body)
+    detail = f"This is no WebSocket handshake: {text.strip()}"
+    headers, body = build_answer(Refusal(answered, "invalid_request", detail))
+    told = Headers((name.decode(), value.decode()) for name, value in headers)
+    return Response(answered.value, answered.phrase, told, body)

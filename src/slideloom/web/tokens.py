@@ -80,7 +80,7 @@ def _is_other_page(connection: HTTPConnection) -> bool:
 
 
 def make_cookie(secret: str) -> str:
-    """What stands for the secret in a browser: it cannot be had from it."""
+    """What stands for the secret in a browser; the secret cannot be had from it."""
     return hmac.new(secret.encode(), _FOR_PAGES, sha256).hexdigest()
 
 
