@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from slideloom.cli import serve
-from slideloom.cli.serve import fit_connections
+from slideloom.cli import listening
+from slideloom.cli.listening import fit_connections
 from slideloom.settings import load_settings
 from slideloom.web.connections import Connection
 from slideloom.web.crowd import Limits
@@ -455,7 +455,7 @@ def test_as_many_connections_as_the_open_files_allow(
 
 
 async def test_listener_takes_a_few_connections_at_a_time() -> None:
-    with serve.listen(load_settings({"PORT": "0"})[0]) as listener, ExitStack() as stack:
+    with listening.listen(load_settings({"PORT": "0"})[0]) as listener, ExitStack() as stack:
         listener.settimeout(0)
         for _ in range(40):
             stack.enter_context(socket.create_connection(listener.getsockname()))

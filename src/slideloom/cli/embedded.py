@@ -11,9 +11,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from slideloom.app import create_app
+from slideloom.cli.listening import listen
 from slideloom.cli.output import Output
 from slideloom.cli.reach import OWN_PREFIX
-from slideloom.cli.serve import Server, listen, to_uvicorn_config
+from slideloom.cli.serve import Server, to_uvicorn_config
 from slideloom.cli.words import tell
 from slideloom.settings import load_settings
 
