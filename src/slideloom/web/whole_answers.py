@@ -13,7 +13,7 @@ _WITHOUT_BODY = (204, 304)
 
 
 class WholeAnswers:
-    """Around the whole application, its other outermost part too.
+    """ASGI middleware around everything else, answers that go on for minutes too.
 
     What is no answer of known length, in one message, on a kept connection goes uvicorn's way.
     """
