@@ -12,7 +12,7 @@ from slideloom.clock import monotonic_s, wall_s
 from slideloom.domain.status import BatchStatus
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import RateLimited, UpstreamDown
-from slideloom.web.batches import show_status
+from slideloom.web.statuses import show_status
 from tests.support.orders import order
 from tests.support.parts import ScriptedProvider, Workshop
 

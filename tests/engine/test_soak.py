@@ -19,7 +19,7 @@ from slideloom.engine.timeline import Timeline
 from slideloom.errors import RequestError
 from slideloom.providers.base import Checked, Drawn, DrawOrder
 from slideloom.stores.image_base import Draft
-from slideloom.web.batches import encode_status
+from slideloom.web.statuses import encode_status
 from tests.load.gauges import find_slope
 from tests.support.histories.clocks import HistoryLoop, wall_clock
 from tests.support.histories.life import Life, Setup, find_leaks

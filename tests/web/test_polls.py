@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from slideloom.web.batches import show_status
+from slideloom.web.statuses import show_status
 from tests.support.orders import deck
 from tests.support.parts import ScriptedProvider
 from tests.support.service import Running

@@ -11,11 +11,12 @@ from slideloom.domain.request import MAX_SLIDES
 from slideloom.domain.status import BatchStatus
 from slideloom.engine.timeline import Timeline
 from slideloom.errors import UnknownVersion
-from slideloom.web.batches import BATCH_ID, POLL_AFTER_S, locate, show_status
+from slideloom.web.batches import BATCH_ID, POLL_AFTER_S, locate
 from slideloom.web.bodies import json_response, read_json_or_nothing
 from slideloom.web.callers import get_named_batch
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.problems import reader_language
+from slideloom.web.statuses import show_status
 
 
 class RetryRequest(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,5 @@
 """Batches: make them, ask how they are, list them."""
 
-import math
 import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -11,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from slideloom.clock import monotonic_s, wall_s
+from slideloom.clock import monotonic_s
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.events import BatchOrder
 from slideloom.domain.messages import Language
@@ -25,22 +24,19 @@ from slideloom.domain.status import (
     BatchAnswer,
     BatchStatus,
     BatchSummary,
-    estimate_remaining_s,
     to_answer,
-    to_status,
 )
-from slideloom.engine.timeline import Shown, Timeline
+from slideloom.engine.timeline import Timeline
 from slideloom.errors import InvalidRequest
 from slideloom.web.bodies import json_response, read_count, read_json
 from slideloom.web.callers import find_caller, get_batch, get_named_batch, to_owner
 from slideloom.web.endpoint import Endpoint, Parameter, services
 from slideloom.web.once import ONCE_KEY, REPLAYED, read_once_key
 from slideloom.web.problems import reader_language
+from slideloom.web.statuses import encode_status, show_status
 
 _BLANK_EVERY_S = 15.0
 """A blank this often keeps proxies that cut idle answers at 60 s waiting."""
-_TOGETHER_S = 0.05
-"""So old may the time in an answer be, where nothing else has happened."""
 POLL_AFTER_S = 2
 """Whoever polls may come back after so many seconds."""
 _POST_ONLY = ("generate", "status", "estimate")
@@ -171,44 +167,6 @@ def locate(request: Request, timeline: Timeline) -> dict[str, str]:
         "Location": f"{services(request).settings.api_prefix}/slide/batch/{batch_id}",
         "X-Batch-Id": batch_id,
     }
-
-
-def show_status(timeline: Timeline, language: Language) -> BatchStatus:
-    """The batch as users see it now."""
-    return to_status(
-        timeline.state,
-        last_event=len(timeline.feed),
-        elapsed_s=timeline.elapsed_s,
-        now_s=wall_s(),
-        language=language,
-    )
-
-
-def encode_status(timeline: Timeline, language: Language) -> bytes:
-    """`show_status` as JSON, encoded once for all who ask before the next event or together."""
-    now_s, shown = monotonic_s(), timeline.shown.get(language)
-    if shown is None or shown.state is not timeline.state:
-        status = show_status(timeline, language)
-        results = msgspec.Raw(msgspec.json.encode(status.results))
-        status = structs.replace(status, results=results)
-    elif now_s < shown.until_s:
-        return shown.body
-    else:
-        status = _advance(shown.status, timeline)
-    body, state = msgspec.json.encode(status), timeline.state
-    until_s = math.inf if state.is_final else now_s + _TOGETHER_S
-    timeline.shown[language] = Shown(state, status, body, until_s)
-    return body
-
-
-def _advance(status: BatchStatus, timeline: Timeline) -> BatchStatus:
-    """The same later: nothing else moves between two events."""
-    left_s = estimate_remaining_s(timeline.state, now_s=wall_s())
-    return structs.replace(
-        status,
-        estimated_remaining_time=None if left_s is None else round(left_s, 3),
-        total_time=round(timeline.elapsed_s, 3),
-    )
 
 
 def _to_json(body: bytes, headers: dict[str, str] | None = None) -> Response:
