@@ -34,7 +34,7 @@ from slideloom.web.doors import Doors
 from slideloom.web.endpoint import Endpoint
 from slideloom.web.guard import Guard, LastResort
 from slideloom.web.openapi import build_openapi
-from slideloom.web.pages import page_routes
+from slideloom.web.pages import FOLDERS, page_routes
 from slideloom.web.polls import PollPaths, Polls
 from slideloom.web.problems import answer_error, answer_http_error
 from slideloom.web.streams import LongResponses
@@ -57,8 +57,6 @@ _EXPOSED = (
     *("Location", "X-Batch-Id", "X-Request-Id", "Retry-After", "ETag", "Idempotent-Replayed"),
     *("Content-Disposition", "X-Missing-Slides", "RateLimit", "RateLimit-Policy"),
 )
-_OPEN_FOLDERS = ("/static/", "/assets/")
-"""The page's files say nothing; a picture's name is known to those it was told."""
 
 
 def create_app(settings: Settings, *, warnings: tuple[str, ...] = ()) -> Starlette:
@@ -98,7 +96,7 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
             *(_to_path(endpoint, prefix) for endpoint in ENDPOINTS if endpoint.is_open),
             *("/", f"{prefix}/docs", f"{prefix}/openapi.json"),
         ],
-        open_folders=_OPEN_FOLDERS,
+        open_folders=FOLDERS,  # a picture's name is known to those it was told
     )
     return [
         Middleware(

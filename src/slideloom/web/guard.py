@@ -13,6 +13,7 @@ from slideloom.tracing import Span, Trace, Tracer, read_trace, within
 from slideloom.web.callers import find_caller
 from slideloom.web.doors import Doors
 from slideloom.web.headers import PROTECTION, Headers
+from slideloom.web.pages import FOLDERS
 from slideloom.web.polls import PollPaths
 from slideloom.web.problems import answer_error
 
@@ -21,12 +22,13 @@ _VARY = (b"vary", b"Origin")
 """Caches must not give another site's page what was answered to none."""
 _CLIENT_GONE = 499
 """As web servers log it."""
-_QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/assets/")
+_QUIET = ("/healthz", "/readyz", "/metrics", *FOLDERS)
 """Not logged when they succeed, nor traced, as polls are not: they would bury what matters.
 
 A thousand who ask once a second would write 17 GB a day; and the line costs more than the answer.
 """
 _UNTOLD = Span(Tracer(), Trace(trace_id="0" * 32, span_id="0" * 16))
+"""Of such a request."""
 _FIRST_BAD_STATUS, _FIRST_FAULT_STATUS = 400, 500
 
 
@@ -85,7 +87,7 @@ class Guard:
             status = _CLIENT_GONE
         finally:
             _note_end(span, scope, status)
-            if status >= _FIRST_BAD_STATUS or not self._is_quiet(scope):
+            if status >= _FIRST_BAD_STATUS or span is not _UNTOLD:
                 caller = find_caller(scope)
                 _services(scope).log.info(
                     "request",

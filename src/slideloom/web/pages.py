@@ -5,6 +5,7 @@ import mimetypes
 import os
 import re
 from pathlib import Path
+from typing import Final
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from slideloom.domain.images import NotAPicture
+from slideloom.domain.status import ASSETS_PATH
 from slideloom.errors import StoreError
 from slideloom.web.endpoint import services
 from slideloom.web.far_pictures import answer_far
@@ -40,6 +42,8 @@ _SIGN_IN_META = 'name="sign-in" content=""'
 _ENGLISH, _CHINESE = ('<html lang="en">', "/words-en.js"), ('<html lang="zh-CN">', "/words-zh.js")
 """What it says of its language before the script has a look at what the reader chose."""
 _PICTURE_NAME = re.compile(r"slide_(?:[0-9]{3,}_)?[0-9a-f]{32}\.(?:png|jpg|webp)")
+FOLDERS: Final = ("/static/", ASSETS_PATH)
+"""Of files: the page's own, and the pictures."""
 _WIDTHS_PX = {"320": 320, "640": 640, "1280": 1280}
 """Of small copies, by the query's `w`: few, because each is kept."""
 
