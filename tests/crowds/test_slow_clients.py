@@ -139,5 +139,5 @@ async def test_stop_waits_for_no_slow_client_and_says_nothing_of_it(tmp_path: Pa
             (answer,) = await body.answers()
             assert await head.read() == b""
     assert (answer.status, answer.problem["code"]) == (503, "stopping")
-    assert said == "Stopping.\n"
+    assert said.strip() == "Stopping."  # the greeting's last line end may come along
     assert service.process.returncode == 0

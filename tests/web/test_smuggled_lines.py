@@ -1,12 +1,12 @@
 """Requests that no client library would send: what they smuggle is neither believed nor echoed."""
 
-import asyncio
 import json
 import re
 
 import pytest
 
 from tests.support.orders import deck
+from tests.support.raw import line_to
 from tests.support.service import Running
 
 LINE_ENDS = (
@@ -26,13 +26,9 @@ ECHOED = ("X-Request-Id", "Idempotency-Key", "traceparent", "Accept-Language", "
 
 async def send(service: Running, head: bytes, body: bytes = b"") -> bytes:
     """The whole answer to these bytes."""
-    host, port = service.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(head + body)
-    async with asyncio.timeout(20):
-        answer = await reader.read()
-    writer.close()
-    return answer
+    async with line_to(service.url) as line:
+        await line.send(head + body)
+        return await line.read()
 
 
 def read_head(answer: bytes) -> tuple[int, dict[bytes, bytes]]:
