@@ -116,7 +116,7 @@ TABLE: dict[str, tuple[str, int, Mapping[str, str | None]]] = {
     "head of a picture": ("HEAD PICTURE", 200, ASSET),
     "part of a picture": ("GET PICTURE Range:bytes=0-7", 206, ASSET),
     "picture that is known": ("GET PICTURE ETAG", 304, ASSET),
-    "part that is not there": ("GET PICTURE Range:bytes=99999999-", 416, {"Cache-Control": None}),
+    "part that is not there": ("GET PICTURE Range:bytes=99999999-", 416, PROBLEM),
     "no such picture": ("GET /assets/none.png", 404, PROBLEM),
     "picture that is posted to": ("POST PICTURE", 405, PROBLEM),
 }
