@@ -14,6 +14,7 @@ from slideloom.errors import SlideErrorCode
 from slideloom.settings import Settings, load_settings
 from slideloom.web.problems import _STATUS
 from slideloom.web.refusals import REFUSALS
+from slideloom.web.words import _DETAILS
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README_zh.md")
@@ -85,6 +86,11 @@ def test_both_readmes_promise_the_same() -> None:
     rows = [re.findall(r"^\|.*\| (`tests/.*`)", read(name), re.MULTILINE) for name in READMES]
     proofs = [[re.findall(r"`([^`]+)`", row) for row in promises] for promises in rows]
     assert proofs[0] == proofs[1]
+
+
+def test_every_error_that_answers_says_what_to_do_in_both_languages() -> None:
+    assert _DETAILS.keys() >= _STATUS.keys()
+    assert all(texts.keys() == {"en", "zh"} for texts in _DETAILS.values())
 
 
 def test_every_route_and_error_code_stands_in_the_api_page() -> None:
