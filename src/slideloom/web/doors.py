@@ -30,7 +30,8 @@ class Doors:
         self._names = frozenset(name for name in names if not name.startswith("*"))
         self._endings = tuple(name[1:] for name in names if name.startswith("*"))
         self._origins = frozenset(origins)
-        self._parse_host = lru_cache(maxsize=64)(self._parse_host)  # type: ignore[method-assign]
+        # They all ask by one or two names.
+        self._parse_host = lru_cache(maxsize=64)(self._read_host)
 
     def check(self, scope: Any) -> None:  # noqa: ANN401 - as ASGI has it
         """Look at a request or a WebSocket handshake.
@@ -54,7 +55,7 @@ class Doors:
             raise MalformedHost
         return self._parse_host(sent[0])
 
-    def _parse_host(self, sent: bytes) -> str:
+    def _read_host(self, sent: bytes) -> str:
         host = sent.decode("latin-1").lower()
         found = _HOST.fullmatch(host)
         if found is None:
