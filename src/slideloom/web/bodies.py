@@ -1,6 +1,6 @@
 """Bodies in and out: JSON read with every limit, structs written.
 
-What is declared as something else does not come so far: `Doors` has refused it.
+What is declared as something else does not come so far: `Doors` has refused it, empty bodies apart.
 """
 
 import codecs
@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from slideloom.errors import BodyTooLarge, InvalidRequest, MalformedBody
+from slideloom.web.doors import refuse_other_types
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """Source: contract section 6."""
@@ -24,10 +25,12 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
     """The request's body as a `kind`; numbers may come as `"1"` or `1.0`.
 
     Raises:
+        NotJson: it is empty, and not declared as JSON.
         BodyTooLarge: over 2 MB, declared or not.
         MalformedBody: not JSON.
         InvalidRequest: JSON of another shape.
     """
+    refuse_other_types(request.headers.get("content-type", ""))
     return parse_json(await _read_limited(request), kind)
 
 

@@ -84,6 +84,14 @@ def _check_type(fields: dict[bytes, bytes]) -> None:
     """Whatever the route does with a body: browsers send forms without asking first."""
     if b"transfer-encoding" not in fields and fields.get(b"content-length", b"0") == b"0":
         return
-    media_type = fields.get(b"content-type", b"").decode("latin-1")
+    refuse_other_types(fields.get(b"content-type", b"").decode("latin-1"))
+
+
+def refuse_other_types(media_type: str) -> None:
+    """Make sure that a body is declared as JSON.
+
+    Raises:
+        NotJson: it is not.
+    """
     if media_type.partition(";")[0].strip().lower() != _JSON:
         raise NotJson(media_type)
