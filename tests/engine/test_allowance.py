@@ -44,8 +44,19 @@ async def test_two_batches_at_once_keep_one_limit() -> None:
 async def test_owners_spend_their_own() -> None:
     async with Workshop(ScriptedProvider(cost_usd=0.2), limit_usd=0.3) as shop:
         assert (await make(shop, 1, owner="alice")).count("done") == 1
-        assert (await make(shop, 1, owner="alice")).count("done") == 0
+        with pytest.raises(DailyCostReached):  # 0.1 is left, and a call may cost 0.24
+            await make(shop, 1, owner="alice")
         assert (await make(shop, 1, owner="bob")).count("done") == 1
+
+
+async def test_deck_that_is_wholly_in_the_cache_needs_no_money() -> None:
+    provider = ScriptedProvider(cost_usd=0.24)
+    async with Workshop(provider, limit_usd=0.48) as shop:
+        assert (await make(shop, 2, cache=True)).count("done") == 2
+        again = await make(shop, 2, cache=True)
+        assert (again.count("done"), len(provider.calls)) == (2, 2)
+        with pytest.raises(DailyCostReached):
+            await make(shop, 3, cache=True)
 
 
 async def test_order_is_refused_before_anything_once_the_day_is_spent() -> None:

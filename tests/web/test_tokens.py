@@ -47,6 +47,9 @@ def test_secrets_are_known_and_their_parts_are_not() -> None:
     tokens = Tokens({"alice": ALICE, "bob": BOB})
     assert tokens.find(ALICE) == "alice"
     assert tokens.find_page(make_cookie(BOB)) == "bob"
+    assert tokens.read(f"alice:{ALICE}") == ("alice", ALICE)  # as it stands in the setting
+    assert Tokens({"a": "a:b"}).read("a:b") == ("a", "a:b")
+    assert Tokens({"a": "a:b"}).read("a:a:b") == ("a", "a:b")
     for wrong in ("", ALICE[:-1], ALICE + "x", make_cookie(ALICE), "\udcff", "x" * 100_000):
         assert tokens.find(wrong) is None
     assert tokens.find_page(ALICE) is None
@@ -99,7 +102,8 @@ async def test_every_route_but_the_open_ones_wants_a_token(guarded: Running) -> 
         "Bearer ",
         ALICE,
         f"Basic {ALICE}",
-        f"Bearer alice:{ALICE}",
+        f"Bearer bob:{ALICE}",
+        f"Bearer alice:{ALICE[:-1]}",
         f"Bearer {ALICE} x",
         f"Bearer {ALICE[:-1]}",
         f"Bearer {'x' * 8000}",

@@ -35,16 +35,19 @@ class Allowance:
         self._dearest_usd: dict[tuple[str, ...], float] = {}
         """By day and models: the most that a call to any of them has cost here."""
 
-    async def refuse_if_spent(self, owner: str) -> None:
-        """Make sure that something is left today.
+    async def refuse_if_spent(self, owner: str, models: Sequence[str]) -> None:
+        """Make sure that a call to the dearest of `models` could be paid today.
 
         Raises:
-            DailyCostReached: nothing is.
+            DailyCostReached: it could not.
             StoreError: nobody knows.
         """
         now_s = wall_s()
-        spent_usd = await self._book.find_cost(owner, _to_day(now_s))
-        if spent_usd >= self._limit_usd - ROUNDING_USD:
+        day, most_usd = _to_day(now_s), 0.0
+        with suppress(OverBudget):  # its slides say so
+            most_usd = self._expect(owner, day, models)
+        left_usd = self._limit_usd - await self._book.find_cost(owner, day)
+        if left_usd <= ROUNDING_USD or left_usd < most_usd - ROUNDING_USD:
             left_s = math.ceil(_DAY_S - now_s % _DAY_S)
             raise DailyCostReached(self._limit_usd, retry_after_s=left_s)
 

@@ -14,7 +14,7 @@ from slideloom.domain.events import BatchOrder, BatchSubmitted
 from slideloom.domain.images import NotAPicture
 from slideloom.domain.keys import OnceKey
 from slideloom.domain.status import to_summary
-from slideloom.engine.estimates import estimate_batch
+from slideloom.engine.estimates import estimate_batch, refuse_unaffordable
 from slideloom.engine.runs import EngineLimits
 from slideloom.engine.slide import SlideMaker
 from slideloom.engine.timeline import Timeline
@@ -108,7 +108,7 @@ class BatchEngine:
 
         Raises:
             KeyReused: it stands for another order.
-            DailyCostReached: nothing may be spent today any more.
+            DailyCostReached: what is left today pays for no call any more.
             Stopping, StoreError: as `submit`.
         """
         self.refuse_if_stopping()
@@ -151,9 +151,8 @@ class BatchEngine:
         )
 
     async def _take(self, order: BatchOrder, key: OnceKey | None) -> tuple[Timeline, bool]:
-        allowance = self._maker.allowance
-        if allowance is not None and not await self._is_named(key):
-            await allowance.refuse_if_spent(order.owner)
+        if not await self._is_named(key):
+            await refuse_unaffordable(order, self._maker, log=self._log)
         batch_id = str(uuid.uuid4())
         submitted = BatchSubmitted(at_s=wall_s(), order=order)
         taken_id = await self._store.create(batch_id, submitted, key=key)
@@ -162,8 +161,8 @@ class BatchEngine:
         return await self._work.begin(batch_id, submitted), False
 
     async def _is_named(self, key: OnceKey | None) -> bool:
-        """Whether a key stands for a batch that was ordered before."""
-        if key is None:
+        """Whether a key stands for a batch that was ordered before; asked where money is short."""
+        if key is None or self._maker.allowance is None:
             return False
         return await self._store.find_named(key, now_s=wall_s()) is not None
 
@@ -184,10 +183,10 @@ class BatchEngine:
 
         Raises:
             UnknownBatch, UnknownSlide: there is none.
-            DailyCostReached: nothing may be spent today any more.
+            DailyCostReached: what is left today pays for no call any more.
             Stopping: the service is shutting down.
         """
-        await self._refuse_if_spent_on(batch_id)
+        await self._refuse_unaffordable(batch_id, anew=False)
         wish = self._work.reopen(batch_id, choose_slides(slide_ids), anew=False)
         return await self._carry_out(wish, name=f"retry {batch_id}")
 
@@ -197,7 +196,7 @@ class BatchEngine:
         Raises:
             UnknownBatch, UnknownSlide, DailyCostReached, Stopping: as `retry`.
         """
-        await self._refuse_if_spent_on(batch_id)
+        await self._refuse_unaffordable(batch_id, anew=True)
         wish = self._work.reopen(batch_id, choose_slides((slide_id,)), anew=True)
         return await self._carry_out(wish, name=f"regenerate in {batch_id}")
 
@@ -211,12 +210,10 @@ class BatchEngine:
         wish = self._work.restore(batch_id, slide_id, version)
         return await self._carry_out(wish, name=f"restore in {batch_id}")
 
-    async def _refuse_if_spent_on(self, batch_id: str) -> None:
-        """Make sure that the batch's owner may still spend something today."""
-        allowance = self._maker.allowance
-        if allowance is not None:
-            timeline = await self.get(batch_id)
-            await allowance.refuse_if_spent(timeline.state.order.owner)
+    async def _refuse_unaffordable(self, batch_id: str, *, anew: bool) -> None:
+        if self._maker.allowance is not None:
+            order = (await self.get(batch_id)).state.order
+            await refuse_unaffordable(order, self._maker, anew=anew, log=self._log)
 
     async def _see_through(self, errand: Coroutine[Any, Any, _T], *, name: str) -> _T:
         """Do it in a task of the engine's own: a caller that goes away leaves nothing half done."""

@@ -7,6 +7,7 @@ from slideloom.domain.events import BatchOrder
 from slideloom.engine.reference import find_reference
 from slideloom.engine.run import to_draw_orders
 from slideloom.engine.slide import SlideMaker
+from slideloom.errors import DailyCostReached
 from slideloom.logs import Log
 
 
@@ -26,12 +27,32 @@ async def estimate_batch(
     )
 
 
+async def refuse_unaffordable(
+    order: BatchOrder, maker: SlideMaker, *, anew: bool = False, log: Log
+) -> None:
+    """Make sure that what is left of the day's money pays for a call, unless none is needed.
+
+    `anew`: no picture that is there will do.
+
+    Raises:
+        DailyCostReached: it does not.
+        StoreError: nobody knows.
+    """
+    if maker.allowance is None:
+        return
+    try:
+        await maker.allowance.refuse_if_spent(order.owner, maker.lanes.list_models(order.model))
+    except DailyCostReached:
+        if anew or not order.cache or await _count_calls(order, maker, log=log):
+            raise
+
+
 async def _count_calls(order: BatchOrder, maker: SlideMaker, *, log: Log) -> int:
     """How many slides would be called for; those that follow one not made yet all are."""
     draw_orders = to_draw_orders(order)
     if not maker.lanes.first.bills:
         return len(draw_orders)
-    models = maker.lanes.list_models(draw_orders[0])
+    models = maker.lanes.list_models(order.model)
     place, made = order.reference_place, None
     lead = [] if place is None else [draw_orders.pop(place)]
     if lead:

@@ -26,7 +26,7 @@ from slideloom.errors import (
     UpstreamDown,
 )
 from slideloom.logs import Log
-from slideloom.providers.base import DrawOrder, Provider
+from slideloom.providers.base import Provider
 
 SINGLES = ""
 """The party of all single slides; every batch is a party of its own."""
@@ -104,10 +104,10 @@ class Lanes:
         """What is asked while the first model is down."""
         return self._models.fallback
 
-    def list_models(self, order: DrawOrder) -> list[str]:
-        """Whom a call for the order may ask, the likeliest first."""
-        if order.model:
-            return [order.model]
+    def list_models(self, wanted: str | None) -> list[str]:
+        """Whom a call may ask, the likeliest first; `wanted` is the order's own model."""
+        if wanted:
+            return [wanted]
         return [model for model in (self.first.model, self.fallback_model) if model]
 
     async def close_providers(self) -> None:

@@ -102,7 +102,7 @@ class SlideMaker:
         if not job.uses_cache or not self.lanes.first.bills:
             return await self._make(job)
         async with self.results.claim(
-            job.order, self.lanes.list_models(job.order), job.deadline
+            job.order, self.lanes.list_models(job.order.model), job.deadline
         ) as claim:
             if claim.result is not None:
                 return job.to_cached(claim.result)
@@ -214,7 +214,7 @@ class SlideMaker:
         async with AsyncExitStack() as stack:
             async with job.deadline.waiting():
                 hold = await stack.enter_async_context(
-                    job.budget.hold(*self.lanes.list_models(job.order))
+                    job.budget.hold(*self.lanes.list_models(job.order.model))
                 )
             yield hold
 
@@ -223,7 +223,7 @@ class SlideMaker:
         """The day's money set aside for one attempt, as late as can be."""
         async with AsyncExitStack() as stack:
             if self.allowance is not None:
-                models = self.lanes.list_models(job.order)
+                models = self.lanes.list_models(job.order.model)
                 async with job.deadline.waiting():
                     await stack.enter_async_context(self.allowance.hold(job.owner, models, hold))
             yield

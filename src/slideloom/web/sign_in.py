@@ -41,14 +41,14 @@ async def show(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """Take the token; from now on this browser is known."""
     asked = await read_json(request, SignInRequest)
-    tokens = _tokens(request)
-    if tokens and tokens.find(asked.token) is None:
+    tokens, found = _tokens(request), _tokens(request).read(asked.token)
+    if tokens and found is None:
         raise Unauthorized
     answer = Response(status_code=204)
-    if tokens:
+    if found is not None:
         answer.set_cookie(
             COOKIE,
-            make_cookie(asked.token),
+            make_cookie(found[1]),
             max_age=_KEPT_S,
             secure=_is_secure(request),
             httponly=True,

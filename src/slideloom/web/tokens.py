@@ -44,9 +44,18 @@ class Tokens:
         """Whether tokens are in use."""
         return bool(self._secrets)
 
-    def find(self, secret: str) -> str | None:
+    def find(self, shown: str) -> str | None:
         """Whose secret it is."""
-        return _look_up(self._secrets, secret)
+        found = self.read(shown)
+        return None if found is None else found[0]
+
+    def read(self, shown: str) -> tuple[str, str] | None:
+        """The name and the secret, of a secret; or of a pair, pasted as it is in the setting."""
+        name, _, rest = shown.partition(":")
+        found = _look_up(self._secrets, shown)
+        if _look_up(self._secrets, rest) == name:
+            return name, rest
+        return None if found is None else (found, shown)
 
     def find_page(self, cookie: str) -> str | None:
         """Whose page brings the cookie."""

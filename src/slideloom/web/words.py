@@ -120,9 +120,9 @@ _DETAILS: dict[type[SlideloomError], dict[Language, str]] = {
         "zh": "这个令牌的请求过多，请在 {0.retry_after_s} 秒后继续。",
     },
     DailyCostReached: {
-        "en": "The {0.limit_usd:.2f} US dollars for today are spent, and nothing was started."
-        " Go on tomorrow (UTC), or raise MAX_COST_PER_DAY.",
-        "zh": "今天的 {0.limit_usd:.2f} 美元额度已用完，没有开始任何工作。"
+        "en": "What is left of the {0.limit_usd:.2f} US dollars for today pays for no picture more,"
+        " and nothing was started. Go on tomorrow (UTC), or raise MAX_COST_PER_DAY.",
+        "zh": "今天的 {0.limit_usd:.2f} 美元额度所剩不够再生成一张图，没有开始任何工作。"
         "请明天（UTC）继续，或提高 MAX_COST_PER_DAY。",
     },
     UnknownBatch: {
