@@ -41,6 +41,16 @@ def test_fresh_folder_is_well_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_could_make_decks_is_told_and_what_would_not_start_is_refused(tmp_path: Path) -> None:
+    code, said = run_check(tmp_path, HOST="0.0.0.0")  # noqa: S104 - nothing is bound
+    assert code == 1
+    assert "set API_TOKENS, or start with --insecure" in said
+    tokens = "alice:0123456789abcdef,bob:fedcba9876543210"
+    code, said = run_check(tmp_path, HOST="0.0.0.0", API_TOKENS=tokens)  # noqa: S104
+    assert (code, "tokens of alice, bob" in said) == (0, True)
+    assert "0123456789abcdef" not in said
+
+
 def test_bad_setting_and_full_disk_are_named(tmp_path: Path) -> None:
     assert run_check(tmp_path, PORT="x")[0] == 2
     code, said = run_check(tmp_path, MIN_FREE_MB=10**9)

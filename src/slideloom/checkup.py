@@ -20,6 +20,7 @@ from slideloom.errors import (
 )
 from slideloom.providers.base import Provider
 from slideloom.settings import Settings
+from slideloom.settings.checks import find_exposure
 
 _MB = 1024 * 1024
 
@@ -44,6 +45,7 @@ async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterato
     yield Finding("settings", "read from the environment and .env")
     for warning in warnings:
         yield Finding("settings", warning, "doubt")
+    yield _check_access(settings)
     yield _check_folder("DATA_DIR", settings.data_dir, least_mb=settings.min_free_mb)
     yield _check_folder("LOG_DIR", settings.log_dir, least_mb=0)
     yield _check_folder(
@@ -69,6 +71,16 @@ async def check_all(settings: Settings, warnings: Sequence[str]) -> AsyncIterato
     for model in filter(None, (providers[0].model, settings.fallback_model)):
         if providers[0].bills:
             yield _check_price(model)
+
+
+def _check_access(settings: Settings) -> Finding:
+    """Who could make decks."""
+    exposure = find_exposure(settings)
+    if exposure is not None:
+        return Finding("access", exposure, "here")
+    if settings.tokens:
+        return Finding("access", f"tokens of {', '.join(settings.tokens)}")
+    return Finding("access", f"without tokens; listens at {settings.host}")
 
 
 def _check_folder(name: str, folder: str, *, least_mb: int) -> Finding:

@@ -24,6 +24,7 @@ from slideloom.cli.listening import CannotListenError, fit_connections, listen
 from slideloom.cli.words import tell, tell_count, translate
 from slideloom.errors import SettingsError, StoreError
 from slideloom.settings import Settings, load_settings
+from slideloom.settings.checks import find_exposure
 from slideloom.web.connections import to_protocol
 from slideloom.web.crowd import Crowd
 from slideloom.web.sockets import SocketConnection
@@ -67,12 +68,9 @@ def refuse_exposed(settings: Settings) -> None:
     Raises:
         SettingsError: they could, and it is not said that they may.
     """
-    if settings.is_exposed and not settings.tokens and not settings.insecure:
-        message = (
-            f"HOST={settings.host} is reached from other machines, and without API_TOKENS everybody"
-            " there could make decks at your cost: set API_TOKENS, or start with --insecure"
-        )
-        raise SettingsError(message)
+    exposure = find_exposure(settings)
+    if exposure is not None:
+        raise SettingsError(exposure)
 
 
 class Server(uvicorn.Server):

@@ -153,6 +153,16 @@ def _is_url(text: str) -> bool:
     return base.scheme in {"http", "https"} and bool(base.hostname)
 
 
+def find_exposure(settings: Settings) -> str | None:
+    """Why it must not be served so, in words; `None`: it may."""
+    if not settings.is_exposed or settings.tokens or settings.insecure:
+        return None
+    return (
+        f"HOST={settings.host} is reached from other machines, and without API_TOKENS everybody"
+        " there could make decks at your cost: set API_TOKENS, or start with --insecure"
+    )
+
+
 def find_doubts(settings: Settings) -> list[str]:
     """What is allowed and better were otherwise, in words."""
     weak = [name for name, secret in settings.tokens.items() if len(secret) < LONG_KEY]
