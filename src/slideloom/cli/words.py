@@ -92,8 +92,10 @@ _FINDINGS_ZH = tuple(
         (r"^without tokens; listens at (\S+)$", r"没有令牌；监听 \1"),
         (
             r"^HOST=(\S+) is reached from other machines, .*$",
-            r"HOST=\1 可从其他机器访问，没有 API_TOKENS 时任何人都能用你的钱制作幻灯片："
-            "请设置 API_TOKENS，或用 --insecure 启动",
+            (
+                r"HOST=\1 可从其他机器访问，没有 API_TOKENS 时任何人都能用你的钱制作幻灯片："
+                "请设置 API_TOKENS，或用 --insecure 启动"
+            ),
         ),
         (r"^provider$", "服务商"),
         (r"^price$", "价格"),
