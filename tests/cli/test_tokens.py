@@ -25,15 +25,21 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def refusing(status: int, code: str) -> AsyncIterator[tuple[str, list[str]]]:
-    """A service that is ready, and refuses everything; its address, and what came."""
+async def refusing(
+    status: int, code: str, *, until: int = 99
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """A service that is ready, and refuses everything; its address, and what came.
+
+    From request number `until` on it is because there is no such thing.
+    """
     came: list[str] = []
-    refusal = msgspec.json.encode({"status": status, "code": code, "detail": f"it is {code}"})
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         came.append((await reader.readuntil(b"\r\n\r\n")).decode())
         is_probe = " /readyz " in came[-1]
-        body, line = (READY, "200 OK") if is_probe else (refusal, f"{status} No")
+        now, why = (status, code) if len(came) < until else (404, "not_found")
+        refusal = msgspec.json.encode({"status": now, "code": why, "detail": f"it is {why}"})
+        body, line = (READY, "200 OK") if is_probe else (refusal, f"{now} No")
         head = f"HTTP/1.1 {line}\r\nContent-Length: {len(body)}\r\nRetry-After: 90\r\n\r\n"
         writer.write(head.encode() + body)
         writer.close()
@@ -105,6 +111,33 @@ async def test_day_whose_money_is_spent_is_exit_4_at_once(
         ran = await ask(url)
         assert (ran.code, len(came)) == (4, 2)
         assert "it is daily_cost_limit" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("C.UTF-8", "Waiting 90 s: it is too_many_requests\n"),
+        ("zh_CN.UTF-8", "等待 90 秒：it is too_many_requests\n"),
+    ],
+)
+async def test_long_wait_is_told_once_on_stderr_unless_quiet_is_wanted(
+    locale: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LC_ALL", locale)
+
+    async def pass_at_once(_: float) -> None:
+        """As if it were over."""
+
+    async with refusing(429, "too_many_requests", until=4) as (url, came):
+        monkeypatch.setattr("slideloom.client.pauses.asyncio.sleep", pass_at_once)
+        ran = await ask(url, "--json")
+        assert len(came) == 4
+        assert ran.err.startswith(words)
+        assert ran.err.count("90") == 1
+        assert ran.json["error"]["code"] == "not_found"
+        came.clear()
+        assert words not in (await ask(url, "-q")).err
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from slideloom.client import (
     AsyncClient,
     Busy,
     Client,
+    ClientError,
     DailyLimit,
     NotFound,
     NotSignedIn,
@@ -205,6 +206,10 @@ async def test_too_many_requests_are_waited_for_as_long_as_the_service_wants(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits_s = []
+    told: list[tuple[float, str]] = []
+
+    def tell(seconds: float, error: ClientError) -> None:
+        told.append((seconds, error.code))
 
     async def note(delay_s: float) -> None:
         waits_s.append(delay_s)
@@ -212,10 +217,11 @@ async def test_too_many_requests_are_waited_for_as_long_as_the_service_wants(
     monkeypatch.setattr("slideloom.client.pauses.asyncio.sleep", note)
     limited = problem(429, "too_many_requests", "Retry-After: 7")
     async with answering(limited, problem(404, "not_found")) as (url, came):
-        async with AsyncClient(url, token=TOKEN) as client:
+        async with AsyncClient(url, token=TOKEN, on_wait=tell) as client:
             with pytest.raises(Exception, match="not_found"):
                 await client.get("x")
         assert (waits_s, len(came)) == ([7], 2)
+        assert told == [(7, "too_many_requests")]
     async with answering(problem(429, "too_many_requests", "Retry-After: 3600")) as (url, came):
         async with AsyncClient(url) as client:
             with pytest.raises(Busy):

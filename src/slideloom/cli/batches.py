@@ -34,7 +34,7 @@ def status(
     """Show a batch slide by slide, or the list of batches."""
 
     async def work(output: Output) -> Exit:
-        async with reach(manner.server, manner.token) as reached:
+        async with reach(manner.server, manner.token, output) as reached:
             if batch_id is None:
                 page = await reached.client.list(limit=limit)
                 output.put_json(page)
@@ -61,7 +61,7 @@ def watch(
     """Show a batch's progress until it has ended; with --json, each event as a line."""
 
     async def work(output: Output) -> Exit:
-        async with reach(manner.server, manner.token) as reached:
+        async with reach(manner.server, manner.token, output) as reached:
             batch = await reached.client.get(batch_id)
             before = await batch.status()
             with reporting(output, before) as reporter:
@@ -92,7 +92,7 @@ def retry(
     """Make again what is not done."""
 
     async def work(output: Output) -> Exit:
-        async with reach(manner.server, manner.token) as reached:
+        async with reach(manner.server, manner.token, output) as reached:
             batch = await reached.client.get(batch_id)
             after = await retry_since(batch, slide)
             if after.status in FINAL or not wait:
@@ -116,7 +116,7 @@ def cancel(
     """Stop a batch; what was made stays."""
 
     async def work(output: Output) -> Exit:
-        async with reach(manner.server, manner.token) as reached:
+        async with reach(manner.server, manner.token, output) as reached:
             batch = await reached.client.get(batch_id)
             has_ended = (await batch.status()).status in FINAL
             after = await batch.cancel()
@@ -141,7 +141,7 @@ def export(
         if file.suffix.lower() not in _ENDINGS:
             message = tell("{name} must end in .pptx, .pdf or .zip", name=file.name)
             raise WrongUsageError(message)
-        async with reach(manner.server, manner.token) as reached:
+        async with reach(manner.server, manner.token, output) as reached:
             made = await (await reached.client.get(batch_id)).export(file)
         output.put_json({"path": str(made.path), "missing": made.missing})
         output.say(str(made.path))

@@ -214,7 +214,7 @@ async def _reach(
         way = (
             reach_or_embed(home=home, is_embedded=is_embedded, token=token, output=output)
             if server in {"", EMBEDDED}
-            else reach(server, token)
+            else reach(server, token, output)
         )
         async with way as reached:
             yield reached

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from slideloom.cli import json_lines
 from slideloom.cli.words import tell
-from slideloom.client import NotSignedIn, Refused
+from slideloom.client import ClientError, NotSignedIn, Refused
 
 Cell = str | Text
 
@@ -46,6 +46,8 @@ class Output:
         self.is_quiet = manner.quiet
         self.batch_id: str | None = None
         """What an interrupted command was at, once that is known."""
+        self._waited_for: set[str] = set()
+        """Codes of what this command has said to wait for."""
         self._has_result = False
         """Whether JSON's reader has the object that is the command's answer."""
         self.out = Console(highlight=False, markup=False, emoji=False)
@@ -62,6 +64,13 @@ class Output:
         if not self.is_quiet:
             for line in lines:
                 self.err.print(line, soft_wrap=True)
+
+    def note_wait(self, seconds: float, error: ClientError) -> None:
+        """Say why nothing happens for a while; of one cause once, however often it comes."""
+        if error.code not in self._waited_for:
+            self._waited_for.add(error.code)
+            text = "Waiting {seconds} s: {reason}"
+            self.note(tell(text, seconds=round(seconds), reason=printable(str(error))))
 
     def fail(self, error: Exception) -> None:
         """Say what went wrong; also as JSON, so that its reader gets an object in any case."""

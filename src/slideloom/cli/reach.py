@@ -96,7 +96,7 @@ async def is_served(url: str, *, patience_s: float, token: str) -> bool:
 
 
 @asynccontextmanager
-async def reach(server: str | None, token: str | None) -> AsyncIterator[Reached]:
+async def reach(server: str | None, token: str | None, output: Output) -> AsyncIterator[Reached]:
     """The service at `server`, or where one is served from this folder.
 
     `token`: `None` is that of `.env`, an empty one none at all.
@@ -109,7 +109,7 @@ async def reach(server: str | None, token: str | None) -> AsyncIterator[Reached]
     patience_s, shown = (_FIRST_CONTACT_S, token) if server else (0.0, _UNSEEN)
     if not await is_served(url, patience_s=patience_s, token=shown):
         raise Unreached(url)
-    async with open_client(url, token=token) as reached:
+    async with open_client(url, output, token=token) as reached:
         yield reached
 
 
@@ -126,7 +126,7 @@ async def reach_or_embed(
     """
     url = default_url()
     if not is_embedded and await _is_somebody_there(url):
-        async with open_client(url, token=find_token(token)) as reached:
+        async with open_client(url, output, token=find_token(token)) as reached:
             yield reached
         return
     from slideloom.cli.embedded import embedded_service  # noqa: PLC0415 - the whole service
@@ -135,7 +135,7 @@ async def reach_or_embed(
         output.note(tell("No service is running: making the deck here."))
     async with (
         embedded_service(home, output) as own,
-        open_client(own, token=_UNSEEN, is_embedded=True) as reached,
+        open_client(own, output, token=_UNSEEN, is_embedded=True) as reached,
     ):
         yield reached
 
@@ -148,7 +148,9 @@ async def _is_somebody_there(url: str) -> bool:
 
 
 @asynccontextmanager
-async def open_client(url: str, *, token: str, is_embedded: bool = False) -> AsyncIterator[Reached]:
+async def open_client(
+    url: str, output: Output, *, token: str, is_embedded: bool = False
+) -> AsyncIterator[Reached]:
     """A client for a service that has answered."""
     prefix = OWN_PREFIX if is_embedded else _load_settings().api_prefix
     async with AsyncClient(
@@ -157,6 +159,7 @@ async def open_client(url: str, *, token: str, is_embedded: bool = False) -> Asy
         patience_s=_PATIENCE_S,
         language=find_language(),
         token=token,
+        on_wait=output.note_wait,
     ) as client:
         yield Reached(client, url, is_embedded)
 

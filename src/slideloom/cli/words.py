@@ -47,6 +47,7 @@ _CHINESE = {
         "请先检查密钥与账户：slideloom check"
     ),
     "page {page}": "第 {page} 页",
+    "Waiting {seconds} s: {reason}": "等待 {seconds} 秒：{reason}",
     "again in {seconds} s": "{seconds} 秒后重试",
     "again at once": "立即重试",
     "Without page {pages}, which has no picture.": "缺少第 {pages} 页，它没有图片。",

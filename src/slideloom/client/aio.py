@@ -14,6 +14,7 @@ from slideloom.client.aio_batch import AsyncBatch
 from slideloom.client.caller import Ask, Caller
 from slideloom.client.decks import Deck, SlideLike, build_deck
 from slideloom.client.errors import UnreadableDeck
+from slideloom.client.pauses import OnWait
 from slideloom.client.records import BatchPage, Readiness
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.status import BatchStatus
@@ -36,6 +37,7 @@ class AsyncClient:
         language: Literal["en", "zh"] | None = None,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
         """Take the service's address; nothing is sent yet.
 
@@ -47,12 +49,18 @@ class AsyncClient:
             headers: sent with every request, for proxies that want some.
             token: one of the service's `API_TOKENS`, its secret part; default
                 `SLIDELOOM_TOKEN` of the environment. It goes to `url` and nowhere else.
+            on_wait: called with the seconds and the error before each wait of 3 s or more.
 
         Raises:
             ValueError: the token cannot be sent.
         """
         self._caller = Caller(
-            url, patience_s=patience_s, language=language, headers=headers, token=token
+            url,
+            patience_s=patience_s,
+            language=language,
+            headers=headers,
+            token=token,
+            on_wait=on_wait,
         )
         self._batches = f"{api_prefix}/slide/batch"
 

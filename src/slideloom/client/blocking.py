@@ -13,6 +13,7 @@ from slideloom.client.aio import DEFAULT_URL, AsyncClient
 from slideloom.client.aio_batch import AsyncBatch
 from slideloom.client.decks import Deck, SlideLike
 from slideloom.client.errors import WaitTimeout
+from slideloom.client.pauses import OnWait
 from slideloom.client.records import BatchPage, Event, Exported, Readiness, find_ended
 from slideloom.domain.estimate import Estimate
 from slideloom.domain.status import BatchStatus, SlideResult
@@ -68,6 +69,7 @@ class Client:
         language: Literal["en", "zh"] | None = None,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
         """Take the service's address; nothing is sent yet.
 
@@ -79,6 +81,8 @@ class Client:
             headers: sent with every request, for proxies that want some.
             token: one of the service's `API_TOKENS`, its secret part; default
                 `SLIDELOOM_TOKEN` of the environment. It goes to `url` and nowhere else.
+            on_wait: called with the seconds and the error before each wait of 3 s or more.
+                It is called in the client's thread.
 
         Raises:
             ValueError: the token cannot be sent.
@@ -90,6 +94,7 @@ class Client:
             language=language,
             headers=headers,
             token=token,
+            on_wait=on_wait,
         )
         self._thread = _LoopThread()
         # Also at the program's end: most scripts close nothing.

@@ -23,7 +23,7 @@ from slideloom.client.errors import (
     hide_login,
     to_refusal,
 )
-from slideloom.client.pauses import Pauses
+from slideloom.client.pauses import OnWait, Pauses
 from slideloom.client.tokens import to_authorization
 
 _T = TypeVar("_T")
@@ -66,11 +66,13 @@ class Caller:
         language: str | None,
         headers: Mapping[str, str] | None,
         token: str | None,
+        on_wait: OnWait | None,
     ) -> None:
         self._base = url.rstrip("/")
         self.url = hide_login(self._base)
         """For people to read."""
         self._patience_s = patience_s
+        self._on_wait = on_wait
         self._headers = {"User-Agent": f"slideloom-client/{_own_version()}"}
         if language is not None:
             self._headers["Accept-Language"] = language
@@ -90,7 +92,7 @@ class Caller:
 
     def pauses(self) -> Pauses:
         """Whole patience."""
-        return Pauses(self._patience_s)
+        return Pauses(self._patience_s, self._on_wait)
 
     async def fetch(self, ask: Ask, kind: type[_T]) -> _T:
         """The answer's body as a `kind`.

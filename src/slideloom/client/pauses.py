@@ -2,18 +2,24 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 from slideloom.client.errors import Busy, ClientError
 
 _FIRST_S = 0.25
 _MOST_S = 10.0
+_LONG_S = 3.0
+
+OnWait = Callable[[float, ClientError], None]
+"""Told of each wait that people notice: how many seconds, and why."""
 
 
 class Pauses:
     """Longer and longer waits, as long as patience lasts."""
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, on_wait: OnWait | None = None) -> None:
         self._patience_s = patience_s
+        self._on_wait = on_wait
         self._begun_s: float | None = None
         self._next_s = _FIRST_S
 
@@ -36,4 +42,6 @@ class Pauses:
         self._next_s = min(2 * self._next_s, _MOST_S)
         if now_s + delay_s > self._begun_s + self._patience_s:
             raise error
+        if self._on_wait is not None and delay_s >= _LONG_S:
+            self._on_wait(delay_s, error)
         await asyncio.sleep(delay_s)
