@@ -61,7 +61,7 @@ export async function startBatch(body, key) {
   }
 }
 
-/** What a deck would cost and how long it would take. Nobody who is typing is asked for a token for it. @param {string} body @returns {Promise<Estimate>} */
+/** Nobody who is typing is asked for a token for it. @param {string} body @returns {Promise<Estimate>} */
 export const estimateBatch = (body) => post(`${BATCHES}/estimate`, body, {}, { asks: false });
 
 /** @param {string} id @returns {Promise<Batch>} */
@@ -121,7 +121,6 @@ export async function signIn(token) {
 
 export const signOut = () => send(`${PREFIX}/sign-out`, { method: "POST" });
 
-/** The example deck in the page's language, as JSON text. */
 export const fetchExample = async () => (await send(`/static/example-${currentLang()}.json`)).text();
 
 export const docsUrl = `${PREFIX}/docs`;

@@ -18,8 +18,8 @@ const HIDDEN_GRACE_MS = 20_000;
 /**
  * @typedef {{take: (batch: Batch) => void, close: () => void}} Following take: what an action answered.
  * @param {string} id
- * @param {(state: {batch: Batch | null, missing: boolean, live: boolean, isWhole: boolean}) => void} tell
- *   missing: the service does not know it. live: by the stream. isWhole: read as a whole, not one event more.
+ * @param {(state: {batch: Batch | null, missing: boolean, live: boolean, isWhole: boolean, held?: Problem}) => void} tell
+ *   missing: the service does not know it. live: by the stream. isWhole: read as a whole, not one event more. held: not so soon again.
  * @returns {Following}
  */
 export function followBatch(id, tell) {
@@ -33,7 +33,7 @@ export function followBatch(id, tell) {
   let stopPolling = () => {};
 
   const isLive = () => source?.readyState === EventSource.OPEN;
-  const report = (isWhole) => tell({ batch, missing: false, live: isLive(), isWhole });
+  const report = (isWhole, held) => tell({ batch, missing: false, live: isLive(), isWhole, held });
 
   function ask() {
     stopPolling();
@@ -45,6 +45,7 @@ export function followBatch(id, tell) {
         if (answer.batch) take(answer.batch);
       } catch (error) {
         if (error.status === 401) return tellConnection(true), untilIn().then(() => 0); // Not now, the reader said.
+        if (error.status === 429) report(false, error);
         if (!isUnknown(error)) throw error;
         close();
         tell({ batch: null, missing: true, live: false, isWhole: true });

@@ -24,10 +24,10 @@ export function History({ current, onClose }) {
   useEffect(() => void load(null), []);
 
   return html`
-    <${Dialog} class="drawer" label=${t("history.heading")} onClose=${onClose}>
+    <${Dialog} class="drawer" label=${t("nav.history")} onClose=${onClose}>
       <header class="dialog-head">
-        <h2>${t("history.heading")}</h2>
-        <${IconButton} icon="close" label=${t("history.close")} onClick=${onClose} />
+        <h2>${t("nav.history")}</h2>
+        <${IconButton} icon="close" label=${t("viewer.close")} onClick=${onClose} />
       </header>
       <div class="dialog-body">
         ${problem && html`<p class="hint-bad" role="alert">${t("history.failed", { detail: problem.message })}</p>`}

@@ -42,6 +42,7 @@ export function putDraftAway(name) {
   keep(`deck of ${name}`, recall("deck"));
   keep("deck", null);
   keep("sent", null);
+  keep("out", Date.now()); // Other tabs hear of it.
 }
 
 /** @param {string} name @returns {Deck | null} */

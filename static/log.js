@@ -9,10 +9,10 @@ import { Dialog, IconButton, ProblemNote } from "./ui.js";
 /** @param {{batch: Batch, onClose: () => void}} props */
 export function LogDialog({ batch, onClose }) {
   return html`
-    <${Dialog} class="drawer drawer-wide" label=${t("log.heading")} onClose=${onClose}>
+    <${Dialog} class="drawer drawer-wide" label=${t("run.log")} onClose=${onClose}>
       <header class="dialog-head">
-        <h2>${t("log.heading")}</h2>
-        <${IconButton} icon="close" label=${t("log.close")} onClick=${onClose} />
+        <h2>${t("run.log")}</h2>
+        <${IconButton} icon="close" label=${t("viewer.close")} onClick=${onClose} />
       </header>
       <div class="dialog-body"><${Records} batch=${batch} /></div>
     <//>`;

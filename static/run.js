@@ -2,6 +2,7 @@
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { cancelBatch, retrySlides } from "./api.js";
 import { Facts, stateWord, Weave } from "./facts.js";
+import { useDoor } from "./door.js";
 import { countStopped, isFinal, wantsWords } from "./fold.js";
 import { useBatch } from "./follow.js";
 import { SlideGrid } from "./grid.js";
@@ -20,7 +21,7 @@ export function Run({ place, draft }) {
   const { batch } = watched;
   useTitle(batch);
   if (watched.missing) return html`<${Missing} />`;
-  if (!batch) return html`<main tabindex="-1" class="run"><p key="loading" class="soft" role="status">${t("run.loading")}</p></main>`;
+  if (!batch) return html`<main tabindex="-1" class="run"><p key="loading" class="soft" role="status">${watched.held?.message ?? t("run.loading")}</p></main>`;
   const { slide } = place;
   return html`
     <main tabindex="-1" class="run" data-live=${String(watched.live)}>
@@ -59,7 +60,7 @@ function StopButton({ batch, onBatch }) {
           ${action.problem && html`<${ProblemNote} error=${action.problem} />`}
           <p class="ways">
             <button type="button" class="button" onClick=${() => setAsking(false)}>${t("stop.no")}</button>
-            <button type="button" class="button button-bad" disabled=${action.busy} onClick=${() => action.run(() => cancelBatch(batch.batch_id))}>${t("stop.yes")}</button>
+            <button type="button" class="button button-bad" disabled=${action.busy} onClick=${() => action.run(() => cancelBatch(batch.batch_id))}>${t("stop.button")}</button>
           </p>
         </div>
       <//>`}`;
@@ -93,7 +94,7 @@ function Missing() {
   return html`
     <main tabindex="-1" class="run run-missing">
       <h1>${t("run.missing")}</h1>
-      <p class="lead">${t("run.missingWhy")}</p>
+      <p class="lead">${t("run.missingWhy")}${useDoor().closed && t("run.missingOthers")}</p>
       <a class="button button-main" href=${linkTo({ view: "new" })}>${t("nav.new")}</a>
     </main>`;
 }
@@ -101,9 +102,9 @@ function Missing() {
 /** Said aloud at every quarter and at the end, not at every slide. @param {Batch} batch */
 function announcement(batch) {
   const state = t(`status.${stateWord(batch)}`);
-  if (isFinal(batch)) return `${state}. ${t("run.announce", { n: batch.successful, total: batch.total_slides, failed: batch.failed - countStopped(batch) })}`;
+  if (isFinal(batch)) return t("run.announce", { state, n: batch.successful, total: batch.total_slides, failed: batch.failed - countStopped(batch) });
   const quarter = Math.floor(batch.progress * 4) * 25;
-  return quarter > 0 ? `${state}: ${quarter} %` : state;
+  return quarter > 0 ? `${state} ${quarter} %` : state;
 }
 
 /** The browser tab tells how far it is. @param {Batch | null} batch */

@@ -9,6 +9,7 @@ import { Dialog, Icon, ProblemNote, useAction } from "./ui.js";
 /** Ask at the start rather than at the first click, where the page's head says that tokens are in use. */
 export async function lookAtDoor() {
   if (document.querySelector('meta[name="sign-in"]')?.content !== "needed") return;
+  addEventListener("storage", ({ key }) => key === "slideloom.out" && location.reload());
   const name = await fetchWhoIsIn().catch(() => undefined); // Without an answer, the first click will ask.
   if (name) answerDoor(name);
   else if (name === null) askIn();

@@ -16,7 +16,7 @@ import { Dialog, Icon, IconButton, ProblemNote, useAction } from "./ui.js";
 export function Viewer({ batch, draft, number, onBatch }) {
   const slide = batch.results[number - 1];
   const total = batch.results.length;
-  const heading = t("viewer.heading", { n: number, total });
+  const heading = t("page.heading", { n: number, total });
   const move = (target) => target >= 1 && target <= total && alterPlace({ slide: target });
   const close = () => alterPlace({ slide: null });
   const keys = { ArrowLeft: number - 1, ArrowRight: number + 1, Home: 1, End: total };

@@ -134,9 +134,10 @@ export default {
   "run.again": "Edit and make again opens the deck as a new one. Its finished slides come from the cache and cost nothing.",
   "run.backToDeck": "Back to the deck",
   "run.log": "Log",
-  "run.announce": "{n} of {total} slides done, {failed} failed.",
+  "run.announce": "{state}. {n} of {total} slides done, {failed} failed.",
   "run.missing": "This deck is not known here",
   "run.missingWhy": "The service forgets finished decks after a day. Their pictures stay where they are.",
+  "run.missingOthers": " It may also belong to another token.",
   "run.grid": "Slides",
   "run.retryAll.one": "Make it again",
   "run.retryAll.other": "Make all {n} again",
@@ -154,7 +155,6 @@ export default {
   "stop.button": "Stop",
   "stop.question": "Stop making this deck?",
   "stop.what": "Finished slides stay. Pictures being drawn right now are given up and may be billed all the same. You can go on later.",
-  "stop.yes": "Stop",
   "stop.no": "Keep going",
 
   "slide.pending": "waiting",
@@ -174,7 +174,6 @@ export default {
   "slide.retrying": "again in {time}",
   "slide.version": "version {n}",
 
-  "viewer.heading": "Page {n} of {total}",
   "viewer.previous": "Previous slide",
   "viewer.next": "Next slide",
   "viewer.close": "Close",
@@ -189,8 +188,6 @@ export default {
   "viewer.prompt": "Prompt",
   "viewer.wrongRatio": "Not quite the shape that was asked for.",
 
-  "log.heading": "Log",
-  "log.close": "Close",
   "log.ofSlide": "Log of this slide",
   "log.loading": "Fetching the log…",
   "log.nothing": "Nothing is written down yet.",
@@ -206,10 +203,8 @@ export default {
   "versions.earlier": "Version {n}",
   "versions.restore": "Use this one",
 
-  "history.heading": "Earlier decks",
   "history.empty": "Nothing yet. Decks stay here for a day after they finish.",
   "history.more": "Show more",
-  "history.close": "Close",
   "history.current": "open now",
   "history.failed": "The list cannot be fetched: {detail}",
 

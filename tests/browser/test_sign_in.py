@@ -176,7 +176,22 @@ async def test_deck_of_another_token_is_one_that_is_not_known(
     batch_id = await start(guarded.url, deck("One"), Authorization=AS_ALICE)
     async with reading(browser, f"{guarded.url}/#batch={batch_id}") as reader:
         await come_in(reader, BOB)
-        await reader.see(".run-missing")
+        await reader.see(".run-missing:has-text('another token')")
+
+
+async def test_who_signs_out_in_one_tab_is_out_in_the_other(
+    browser: Browser, guarded: Served, upstream: Upstream
+) -> None:
+    del upstream
+    batch_id = await start(guarded.url, deck("One"), Authorization=AS_ALICE)
+    async with reading(browser, f"{guarded.url}/#batch={batch_id}") as reader:
+        await come_in(reader, ALICE)
+        await reader.see(".state-completed")
+        beside = await reader.context.new_page()
+        await beside.goto(guarded.url)
+        await beside.get_by_role("button", name="Sign out").click()
+        await expect(reader.page.locator("#token")).to_be_focused()
+        await expect(reader.page.locator(".state-completed")).to_have_count(0)
 
 
 async def test_api_viewer_sends_the_token_it_is_given(browser: Browser, guarded: Served) -> None:
@@ -218,8 +233,7 @@ async def test_limits_are_said_in_words_and_are_no_lost_connection(
         await reader.see(f".caption [role=alert]:has-text('It is {words}.')")
         await reader.context.route(f"**/slide/batch/{batch_id}", refuse)
         await reader.page.reload()
-        await reader.see(".run [role=status]")
-        await reader.page.wait_for_timeout(300)
+        await reader.see(f".run [role=status]:has-text('It is {words}.')")
         assert await reader.page.locator(".banners [role=alert] .note").count() == 0
 
 
