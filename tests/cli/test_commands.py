@@ -107,6 +107,13 @@ async def test_failed_slides_are_made_again_only_when_that_is_wanted(
     assert len(list(Path("out").glob("*.png"))) == 3
 
 
+async def test_retry_is_not_named_where_only_money_was_short(run: Run, deck_file: Path) -> None:
+    ran = await run("generate", deck_file, "--workers", 1, "--max-cost", 0.05)
+    assert ran.code == 3
+    assert "Raise max_cost_usd" in ran.err
+    assert "--retry" not in ran.err
+
+
 async def test_dry_run_says_the_price_and_pays_nothing(
     run: Run, deck_file: Path, provider: ScriptedProvider
 ) -> None:

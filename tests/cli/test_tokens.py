@@ -85,7 +85,7 @@ async def test_whoever_listens_where_nobody_was_named_is_shown_no_token_before_i
 
 @pytest.mark.parametrize(
     ("locale", "without", "wrong"),
-    [("C.UTF-8", "wants a token", "not take this token"), ("zh_CN.UTF-8", "需要令牌", "不接受此")],
+    [("C.UTF-8", "wants a token", "does not take th"), ("zh_CN.UTF-8", "需要令牌", "不接受")],
 )
 async def test_refused_token_is_exit_4_and_says_what_to_set(
     locale: str, without: str, wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -100,7 +100,12 @@ async def test_refused_token_is_exit_4_and_says_what_to_set(
         ran = await ask(url, "--token", TOKEN, "--json")
         assert (ran.code, ran.json["error"]["code"]) == (4, "unauthorized")
         assert wrong in ran.json["error"]["detail"]
+        assert "--token" in ran.err
         assert TOKEN not in ran.out + ran.err
+        monkeypatch.setenv("SLIDELOOM_TOKEN", TOKEN)
+        ran = await ask(url)
+        assert wrong in ran.err
+        assert "SLIDELOOM_TOKEN" in ran.err
 
 
 async def test_day_whose_money_is_spent_is_exit_4_at_once(

@@ -107,9 +107,9 @@ async def test_results_greeting_and_check_are_chinese_where_the_locale_is(
         batch = await client.submit(deck(2))
         await batch.wait()
     assert "已完成  完成 2/2，" in (await run("status", batch.id)).out
-    assert "(请求 " in (await run("status", "x")).err
+    assert "（请求 " in (await run("status", "x")).err
     assert "已启动" in to_greeting("x", provider="local", model="", has_key=False)[0]
-    assert "IMAGE_OUTPUT_DIR: static/assets 可写" in (await run("check")).out
+    assert "IMAGE_OUTPUT_DIR：static/assets 可写" in (await run("check")).out
 
 
 @pytest.mark.parametrize("folder", ["/proc/x", "deck.md"])

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from slideloom.checkup import Finding, Trouble, check_all
 from slideloom.cli import json_lines
 from slideloom.cli.exits import Exit
-from slideloom.cli.words import translate
+from slideloom.cli.words import tell, translate
 from slideloom.errors import SettingsError
 from slideloom.settings import Settings, load_settings
 
@@ -51,7 +51,8 @@ async def _check(settings: Settings, warnings: Sequence[str], *, prints: bool) -
         findings.append(finding)
         if prints:
             mark = {"none": "ok", "doubt": "!!"}.get(finding.trouble, "NO")
-            _say(f"{mark}  {translate(finding.part)}: {translate(finding.words)}")
+            part, words = translate(finding.part), translate(finding.words)
+            _say(f"{mark}  {tell('{subject}: {words}', subject=part, words=words)}")
     return findings
 
 

@@ -50,6 +50,8 @@ from slideloom.client import (
 )
 
 _KINDS = ("pptx", "pdf", "zip")
+_SHORT = "budget_exceeded"
+"""Code of slides that a budget, or the day's limit, kept from being made."""
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -297,9 +299,14 @@ async def _hand_over(
     output.say(summarise(status))
     output.say(_tell_pictures(len(pictures), wish.folder), *map(str, files))
     note_failures(output, status)
-    if status.failed:
+    if _may_retry(status):
         output.note(tell("Make the failed slides again with:"), f"  {_same_command('--retry')}")
     return exit_for(status)
+
+
+def _may_retry(status: BatchStatus) -> bool:
+    """Whether a retry now may help: not where money alone was short, and that stays so."""
+    return any(slide.status == "error" and slide.error_code != _SHORT for slide in status.results)
 
 
 def _tell_pictures(count: int, folder: Path) -> str:

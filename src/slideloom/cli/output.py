@@ -1,5 +1,6 @@
 """What commands print: results on stdout, everything else on stderr."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -84,7 +85,7 @@ class Output:
             words = _tell_way_in(has_token=error.has_token)
         if self.is_json:
             json_lines.put_error(code, words, request_id=request_id)
-        where = f" ({tell('request {request_id}', request_id=request_id)})" if request_id else ""
+        where = tell(" (request {request_id})", request_id=request_id) if request_id else ""
         self.err.print(Text(f"slideloom: {printable(words)}{where}"), soft_wrap=True)
 
     def put_interrupted(self) -> None:
@@ -117,6 +118,8 @@ class Output:
 
 
 def _tell_way_in(*, has_token: bool) -> str:
+    if has_token and any(word.partition("=")[0] == "--token" for word in sys.argv):
+        return tell("The service does not take the token of --token: give another one.")
     if has_token:
         return tell("The service does not take this token: set SLIDELOOM_TOKEN to another one.")
     return tell("The service wants a token: set SLIDELOOM_TOKEN.")

@@ -69,7 +69,7 @@ def note_failures(output: Output, status: BatchStatus) -> None:
     for words, where in pages.items():
         one = tell("page {page}", page=where[0])
         subject = one if len(where) == 1 else tell("{count} slides", count=len(where))
-        output.note(f"{subject}: {words}")
+        output.note(tell("{subject}: {words}", subject=subject, words=words))
     if any(slide.error_code in ACCOUNT_CODES for slide in failed):
         output.note(tell("First look at the key and the account: slideloom check"))
 

@@ -40,7 +40,8 @@ _CHINESE = {
     "{count} pictures are in {folder}": "{count} 张图片已保存在 {folder}",
     "Pictures cannot be saved in {folder}: {reason}": "图片无法保存到 {folder}：{reason}",
     "{place} cannot be read or written: {reason}": "{place} 无法读写：{reason}",
-    "request {request_id}": "请求 {request_id}",
+    " (request {request_id})": "（请求 {request_id}）",
+    "{subject}: {words}": "{subject}：{words}",
     "Make the failed slides again with:": "重新生成失败的页：",
     "{count} slides": "{count} 页",
     "First look at the key and the account: slideloom check": (
@@ -79,6 +80,9 @@ _CHINESE = {
     ),
     "The service does not take this token: set SLIDELOOM_TOKEN to another one.": (
         "该服务不接受此令牌：请为 SLIDELOOM_TOKEN 换一个有效的令牌。"
+    ),
+    "The service does not take the token of --token: give another one.": (
+        "该服务不接受 --token 给出的令牌：请换一个有效的令牌。"
     ),
     "No token for {url}, which only this folder names; --server {url} allows it.": (
         "只有本文件夹提到 {url}，因此不向它出示令牌；如需出示，请加上 --server {url}。"

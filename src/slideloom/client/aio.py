@@ -28,7 +28,7 @@ _READY_TIMEOUT = aiohttp.ClientTimeout(total=10)
 class AsyncClient:
     """A Slideloom service, for asyncio; use it with `async with`, or `close` it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter a choice
         self,
         url: str = DEFAULT_URL,
         *,

@@ -60,7 +60,7 @@ class _LoopThread:
 class Client:
     """A Slideloom service, in plain calls; use it with `with`, or `close` it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter a choice
         self,
         url: str = DEFAULT_URL,
         *,
