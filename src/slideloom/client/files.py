@@ -82,7 +82,7 @@ def parse_remote(headers: Mapping[str, str]) -> Remote:
 
 
 def name_pictures(results: Iterable[SlideResult]) -> list[Picture]:
-    """The pictures there are, by page: `slide_001.png`, as in the ZIP."""
+    """The pictures there are, by page: `slide_001.png` or `.jpg`, as in the ZIP."""
     shown = [
         (slide.page_num, slide.image_url)
         for slide in sorted(results, key=lambda slide: slide.page_num)
