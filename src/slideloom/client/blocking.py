@@ -295,7 +295,7 @@ class Batch:
         return self._thread.run(self._batch.export(path))
 
     def save_all(self, folder: str | Path) -> tuple[Path, ...]:
-        """Save every picture there is, by page: `slide_001.png` or `.jpg`; their paths, in page order.
+        """Save every picture there is, by page: `slide_001.png` or `.jpg`; their paths, in order.
 
         A picture that is there whole is not fetched again; one that changed is replaced.
 
