@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -102,6 +103,24 @@ async def test_connection_on_which_nothing_is_asked_is_closed_without_an_answer(
         async with line_to(quick.url) as line, asyncio.timeout(2):
             await line.send(nothing)
             assert await line.read() == b""
+
+
+async def test_closed_connection_leaves_nothing_for_pythons_collector(service: Running) -> None:
+    def count() -> int:
+        return sum(isinstance(one, Connection) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        for _ in range(5):
+            async with line_to(service.url) as line:
+                await line.send(request())
+                assert (await line.answer()).status == 200
+                assert count() > before
+        await wait_until(lambda: count() == before)
+    finally:
+        gc.enable()
 
 
 async def test_further_head_has_its_time_from_its_first_byte(quick: Running) -> None:

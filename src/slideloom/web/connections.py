@@ -118,6 +118,15 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         if answering is not None:
             _cut_off(answering)
+        self._untie()
+
+    def _untie(self) -> None:
+        """Let go of what leads back here: nothing is left that only Python's collector would find.
+
+        Its looks stop the loop, and clients that come and go make most of what it finds.
+        """
+        self.parser = self.scope = self.cycle = self.flow = None  # type: ignore[assignment]
+        vars(self.transport).pop("_read_ready_cb", None)  # asyncio's own, a method of its own
 
     def handle_websocket_upgrade(self) -> None:
         """It is another protocol's now, and only looked at for a reader who takes nothing."""
@@ -355,7 +364,9 @@ class Connection(HttpToolsProtocol):
 
     def _write_piece(self, piece: bytes) -> bool:
         answer = self.cycle  # another one's, when a further request waits behind: then not begun
-        if not answer.chunked_encoding or answer.disconnected or self.flow.write_paused:
+        if answer is None or answer.disconnected or self.flow.write_paused:
+            return False
+        if not answer.chunked_encoding:
             return False
         self.transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         return True
