@@ -124,7 +124,7 @@ def test_server_that_lets_us_not_in_is_told_in_words_without_the_password(tmp_pa
         url = f"redis://:wr0ng-word@127.0.0.1:{server.port}/0"
         code, said = run_check(tmp_path, STORE=url, QUEUE=url, LC_ALL="zh_CN.UTF-8")
         assert code == 1, said
-        assert f"NO  STORE: 127.0.0.1:{server.port} 上的 Redis 不接受该用户或密码" in said
+        assert f"NO  STORE：127.0.0.1:{server.port} 上的 Redis 不接受该用户或密码" in said
         assert "wr0ng" not in said
         url = url.replace("wr0ng-word", "open-sesame")
         code, said = run_check(tmp_path, STORE=url, QUEUE=url)

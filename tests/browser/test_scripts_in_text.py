@@ -30,7 +30,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ALL = " ".join(SCRIPTS)
 WAITS, FAILS = "waits", "fails"
-POLICY = pytest.mark.parametrize("without_policy", [False, True], ids=["policy", "no policy"])
+POLICY = pytest.mark.parametrize(
+    "without_policy",
+    [pytest.param(False, id="policy", marks=pytest.mark.long), pytest.param(True, id="no policy")],
+)
+"""Without it nothing else keeps a script from running: the harder case is the one in CI."""
 
 
 class HostileProvider:
