@@ -66,7 +66,7 @@ async def begin(cluster: Cluster, scale: Scale) -> tuple[float, int]:
     return began_s, len(done)
 
 
-@pytest.mark.parametrize("policy", ["retry", "fail"])
+@pytest.mark.parametrize("policy", [pytest.param("retry", marks=pytest.mark.long), "fail"])
 @pytest.mark.parametrize("scale", SCALES)
 async def test_killed_workers_batches_go_on_elsewhere(
     tmp_path: Path, scale: Scale, policy: Policy, tell: Callable[[str], None]
