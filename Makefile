@@ -41,7 +41,7 @@ run-cluster: $(VENV)/.cluster  ## the same on Redis with two workers, on this ma
 	@exec sh docs/operations/run-cluster.sh
 
 # They look at the clock, or start many processes: one after the other, with the machine to themselves.
-# In a browser each, which mostly waits.
+# In a browser each, two at once.
 PAIRED := $(wildcard tests/browser/test_s*.py tests/browser/test_o*.py tests/browser/test_access.py)
 ALONE := $(addprefix tests/,browser cluster crash crowds faults load exports/test_served.py test_cli.py \
 	test_lane_sockets.py test_shared_lane_sockets.py)
@@ -49,7 +49,7 @@ ALONE := $(addprefix tests/,browser cluster crash crowds faults load exports/tes
 test: $(VENV)/.dev  ## every test
 	@sh tests/support/tools.sh
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(addprefix --ignore=,$(ALONE)) tests
-	@$(BIN)/python -m pytest -n 4 $(PAIRED)
+	@$(BIN)/python -m pytest -n 2 $(PAIRED)
 	@$(BIN)/python -m pytest $(ALONE) $(addprefix --ignore=,$(PAIRED))
 
 quick: $(VENV)/.dev  ## the tests that take seconds

@@ -107,7 +107,7 @@ async def run_case(case: Case, redis: RedisServer, workers: int) -> None:
     assert wasted <= 0.7, line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_two_workers_share_a_limit_of_ten(shared_redis: RedisServer) -> None:
     # In eight seconds, a busy machine's delays show.
     await run_case(replace(limit_ten(40, 2.0), most=1.4), shared_redis, 2)

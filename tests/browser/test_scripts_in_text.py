@@ -264,6 +264,7 @@ def list_drafts() -> Sequence[Any]:
     )
 
 
+@pytest.mark.long
 @POLICY
 async def test_nothing_in_the_address_runs(
     browser: Browser,
@@ -281,6 +282,7 @@ async def test_nothing_in_the_address_runs(
         await check(reader, "address")
 
 
+@pytest.mark.long
 @POLICY
 async def test_nothing_the_api_viewer_is_shown_runs(
     browser: Browser,

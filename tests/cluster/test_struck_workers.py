@@ -107,6 +107,7 @@ def check_struck(tally: Tally, scale: Scale, struck: int, policy: Policy) -> Non
         assert tally.failed <= tally.possibly_billed <= struck
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", SCALES)
 async def test_frozen_worker_that_thaws_pays_nothing_twice(
     tmp_path: Path, scale: Scale, tell: Callable[[str], None]

@@ -77,7 +77,7 @@ def count_files(service: Served) -> int:
 @pytest.mark.parametrize(
     ("each", "open_files"),
     [
-        pytest.param(100, 512, id="small"),
+        pytest.param(100, 512, id="small", marks=pytest.mark.long),
         pytest.param(334, 4096, id="full", marks=pytest.mark.long),
     ],
 )

@@ -35,8 +35,8 @@ _MOST_READER_BYTES = 4096
 """Of a message over WebSocket, where nothing is expected of readers; kept until it is whole."""
 _NEW_OBJECTS = 100_000
 """From which on Python looks for cycles by itself; of its own 700, a handful of requests make."""
-_COLLECT_S, _ALL_EVERY = 0.3, 6000
-"""Between two looks among what is new; and how many of them to one among all, in half an hour."""
+_COLLECT_S, _ALL_EVERY = 0.3, 1000
+"""Between two looks among what is new; and how many of them to one among all, in five minutes."""
 _READERS_GRACE_S, _CONNECTIONS_GRACE_S = 4, 5
 """Whole seconds for answers under way once the engine has come to its end: to be taken, and for
 their handlers to end."""
