@@ -30,12 +30,10 @@ SESSION_FILE = re.compile(r"[0-9a-f-]{36}_[a-z_]+(?:_\d+){0,2}\.json")
 class Place:
     """A service with one deck, a picture, and canaries around its folders."""
 
-    def __init__(
-        self, service: Running, made: dict[str, object], names: dict[str, str], *, every: int
-    ) -> None:
+    def __init__(self, service: Running, made: dict[str, object], names: dict[str, str]) -> None:
         self.service = service
         self.batch_id, self.session_id = made["batch_id"], made["session_id"]
-        self.escapes = [fill_in(text, names) for text in ESCAPES[::every]]
+        self.escapes = [fill_in(text, names) for text in ESCAPES]
         self.picture = names["NAME"]
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.before = read_tree(service.folder)
@@ -79,12 +77,8 @@ def is_ours(path: Path) -> bool:
             return False
 
 
-@pytest.fixture(
-    params=[pytest.param(4, id="a fourth"), pytest.param(1, id="all", marks=pytest.mark.long)]
-)
-async def place(
-    request: pytest.FixtureRequest, service: Running, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Place]:
+@pytest.fixture
+async def place(service: Running, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     """A watched service."""
     _, made, _ = await service.post("/slide/batch/generate", deck(1))
     service.services.log_writer.flush()
@@ -93,7 +87,7 @@ async def place(
     here = service.folder / "here"
     here.mkdir()
     monkeypatch.chdir(here)  # whoever writes a relative path writes here
-    place = Place(service, made, names, every=request.param)
+    place = Place(service, made, names)
     WATCH.paths.clear()
     with WATCH.on():
         yield place
